@@ -1,0 +1,1 @@
+//! All unsafe and all platform code.
