@@ -1,0 +1,55 @@
+//! The variables that a shim forwards with a job, each with its reason.
+//!
+//! Everything else stays with the shim, which runs preprocessor and local compiler itself.
+
+/// Names forwarded when set. A name that ends in `*` stands for all that begin like it.
+pub const FORWARDED: &[&str] = &[
+    "CPATH",                 // include search path
+    "CPLUS_INCLUDE_PATH",    // include search path
+    "C_INCLUDE_PATH",        // include search path
+    "COMPILER_PATH",         // where GCC finds its own programs
+    "DEPENDENCIES_OUTPUT",   // GCC writes a dependency file there
+    "DISTCC_*",              // settings; Portage lets no others through
+    "FARCC_*",               // settings
+    "GCC_COLORS",            // colours of GCC's messages
+    "GCC_EXEC_PREFIX",       // where GCC finds its own programs
+    "HOME",                  // ~/.distcc/hosts
+    "LANG",                  // language of messages
+    "LC_ALL",                // language of messages
+    "LC_CTYPE",              // quotes in messages
+    "LC_MESSAGES",           // language of messages
+    "OBJCPLUS_INCLUDE_PATH", // include search path
+    "OBJC_INCLUDE_PATH",     // include search path
+    "PATH",                  // where the compiler and its triple-prefixed twin are looked up
+    "PWD",                   // GCC writes it into debug info where it names the cwd
+    "SOURCE_DATE_EPOCH",     // __DATE__ and __TIME__
+    "SSH_AUTH_SOCK",         // for @ssh hosts
+    "SUNPRO_DEPENDENCIES",   // GCC writes a dependency file there
+    "TERM",                  // colours of messages
+    "TMPDIR",                // where temporary files go
+];
+
+/// Whether a variable is forwarded.
+#[must_use]
+pub fn is_forwarded(name: &[u8]) -> bool {
+    FORWARDED
+        .iter()
+        .any(|pattern| match pattern.strip_suffix('*') {
+            Some(prefix) => name.starts_with(prefix.as_bytes()),
+            None => name == pattern.as_bytes(),
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn exact_names_and_prefixes() {
+        assert!(is_forwarded(b"PATH"));
+        assert!(is_forwarded(b"DISTCC_HOSTS"));
+        assert!(!is_forwarded(b"PATHX"));
+        assert!(!is_forwarded(b"DISTCC"));
+        assert!(!is_forwarded(b"LD_PRELOAD"));
+    }
+}
