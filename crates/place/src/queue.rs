@@ -1,0 +1,90 @@
+//! Waiting jobs in the order in which they should be taken.
+//!
+//! Expensive jobs should start first, since a long compile that starts last makes everybody wait; but strictly so, a
+//! cheap job could wait for ever. So cost buys places: each doubling of the estimated bytes moves a job
+//! [`PLACES_PER_DOUBLING`] arrivals ahead. A job can only be overtaken by jobs that arrive within the next
+//! [`OVERTAKEN_MAX`] numbers; equal costs are first come, first served.
+
+use std::collections::BTreeSet;
+
+use crate::JobId;
+
+/// How many places ahead a job goes for each doubling of its cost.
+const PLACES_PER_DOUBLING: u64 = 64;
+
+/// By how many places a job can be overtaken at most: 64 doublings.
+#[cfg(test)]
+const OVERTAKEN_MAX: u64 = 64 * PLACES_PER_DOUBLING;
+
+/// A queue of jobs.
+#[derive(Debug, Default)]
+pub(crate) struct Queue(BTreeSet<(u64, JobId)>);
+
+/// Rank of a job: lower goes first. All ranks are shifted by the greatest possible bonus to stay positive.
+fn rank(id: JobId, cost: u64) -> u64 {
+    let doublings = cost.checked_ilog2().map_or(0, u64::from);
+    // Between two powers of two the bonus grows linearly.
+    let rest = cost.saturating_sub(1 << doublings);
+    let part = u128::from(rest) * u128::from(PLACES_PER_DOUBLING) / (1_u128 << doublings);
+    let bonus = doublings * PLACES_PER_DOUBLING + u64::try_from(part).unwrap_or(0);
+    (id.0 + 65 * PLACES_PER_DOUBLING).saturating_sub(bonus)
+}
+
+impl Queue {
+    pub(crate) fn insert(&mut self, id: JobId, cost: u64) {
+        self.0.insert((rank(id, cost), id));
+    }
+
+    /// Removes a job; `cost` is what it was inserted with.
+    pub(crate) fn remove(&mut self, id: JobId, cost: u64) {
+        self.0.remove(&(rank(id, cost), id));
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// All jobs, the next one first.
+    pub(crate) fn in_order(&self) -> Vec<JobId> {
+        self.0.iter().map(|(_, id)| *id).collect()
+    }
+
+    /// All jobs, the next one first.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = JobId> {
+        self.0.iter().map(|(_, id)| *id)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn order(jobs: &[(u64, u64)]) -> Vec<u64> {
+        let mut queue = Queue::default();
+        for (id, cost) in jobs {
+            queue.insert(JobId(*id), *cost);
+        }
+        queue.in_order().iter().map(|id| id.0).collect()
+    }
+
+    #[test]
+    fn equal_costs_go_by_arrival() {
+        assert_eq!(order(&[(2, 5), (1, 5), (3, 5)]), [1, 2, 3]);
+        assert_eq!(order(&[(2, 0), (1, 0)]), [1, 2]);
+    }
+
+    #[test]
+    fn expensive_jobs_go_first() {
+        assert_eq!(order(&[(1, 1000), (2, 4_000_000), (3, 2000)]), [2, 3, 1]);
+    }
+
+    #[test]
+    fn nobody_is_overtaken_for_ever() {
+        assert!(rank(JobId(1), 0) < rank(JobId(2 + OVERTAKEN_MAX), u64::MAX));
+        assert!(rank(JobId(1), 0) > rank(JobId(1000), u64::MAX));
+    }
+}
