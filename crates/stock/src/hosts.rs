@@ -171,24 +171,30 @@ impl Host {
 /// Writes the host as a token of a host list, in one normal form.
 impl fmt::Display for Host {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let limit = self.limit.map(|n| format!("/{n}")).unwrap_or_default();
         match &self.kind {
-            HostKind::Local => f.write_str("localhost")?,
-            HostKind::Tcp { name, .. } => write_name(f, name)?,
-            HostKind::Ssh { user, name, .. } => {
+            HostKind::Local => write!(f, "localhost{limit}")?,
+            HostKind::Tcp { name, port } => {
+                write_name(f, name)?;
+                match *port {
+                    // `localhost` and `localhost/N` would mean no server.
+                    port if name == "localhost" => write!(f, ":{port}{limit}")?,
+                    DEFAULT_PORT => f.write_str(&limit)?,
+                    port => write!(f, "{limit}:{port}")?,
+                }
+            }
+            HostKind::Ssh {
+                user,
+                name,
+                command,
+            } => {
                 write!(f, "{}@", user.as_deref().unwrap_or_default())?;
                 write_name(f, name)?;
+                f.write_str(&limit)?;
+                if let Some(command) = command {
+                    write!(f, ":{command}")?;
+                }
             }
-        }
-        if let Some(limit) = self.limit {
-            write!(f, "/{limit}")?;
-        }
-        match &self.kind {
-            HostKind::Tcp { port, .. } if *port != DEFAULT_PORT => write!(f, ":{port}")?,
-            HostKind::Ssh {
-                command: Some(command),
-                ..
-            } => write!(f, ":{command}")?,
-            _ => {}
         }
         for (set, option) in [(self.lzo, ",lzo"), (self.cpp, ",cpp"), (self.down, ",down")] {
             f.write_str(if set { option } else { "" })?;

@@ -2,7 +2,8 @@
 //!
 //! Nothing here opens a file or a socket, asks the clock or reads the
 //! environment: functions take bytes and give bytes, or say precisely what is
-//! wrong with them.
+//! wrong with them. That makes them fit for fuzzing; [`check`] holds the
+//! properties that must survive it.
 //!
 //! A client sends a request and reads the reply:
 //!
@@ -47,6 +48,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod check;
 pub mod error;
 pub mod exit;
 pub mod hosts;

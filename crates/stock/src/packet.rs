@@ -104,7 +104,7 @@ pub fn put_string(out: &mut Vec<u8>, token: Token, string: &[u8]) -> Result<(), 
 }
 
 /// Up to twelve bytes that came in place of something else, printable.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct Found(Vec<u8>);
 
 impl Found {

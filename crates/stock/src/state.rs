@@ -181,7 +181,7 @@ fn take<const N: usize>(rest: &mut &[u8]) -> [u8; N] {
 mod tests {
     use super::*;
 
-    const SAMPLE: &[u8] = include_bytes!("../tests/data/binstate_sample_lp64");
+    const SAMPLE: &[u8] = include_bytes!("../tests/data/state/binstate_sample_lp64");
 
     fn sample() -> State {
         let (file, host) = (b"a.c".to_vec(), b"127.0.0.1".to_vec());

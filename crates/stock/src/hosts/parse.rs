@@ -44,10 +44,20 @@ pub(super) fn host(token: &str) -> Result<Host, Rule> {
         let (limit, _options) = rest.split_once(',').unwrap_or((rest, ""));
         return Ok(local(token, Some(number(limit)?)));
     }
-    match token.split_once('@') {
-        Some((user, place)) => ssh(token, user, place),
-        None => tcp(token),
-    }
+    // Behind a comma, `@` belongs to an option: `,auth=distcc@REALM`.
+    let (place, options) = token.split_at(token.find(',').unwrap_or(token.len()));
+    let (kind, limit) = match place.split_once('@') {
+        Some((user, place)) => ssh(user, place)?,
+        None => tcp(place)?,
+    };
+    with_options(
+        Host {
+            kind,
+            limit,
+            ..local(token, None)
+        },
+        options,
+    )
 }
 
 fn lines(text: &str) -> impl Iterator<Item = (usize, &str)> {
@@ -95,45 +105,40 @@ fn local(token: &str, limit: Option<u32>) -> Host {
     }
 }
 
-fn tcp(token: &str) -> Result<Host, Rule> {
-    let (place, options) = split_options(token);
+fn tcp(place: &str) -> Result<(HostKind, Option<u32>), Rule> {
     let (name, mut rest) = name(place)?;
     let mut limit = None;
     let mut port = None;
-    while let Some(mark) = rest.chars().next() {
+    while let Some(mark @ ('/' | '=' | ':')) = rest.chars().next() {
         let end = rest[1..]
             .find(['/', '=', ':'])
             .map_or(rest.len(), |at| at + 1);
         let value = &rest[1..end];
-        match mark {
-            '/' | '=' => set_once(&mut limit, number(value)?, Rule::LimitTwice)?,
-            ':' if port.is_some() && value.is_empty() => return Err(Rule::Trailing(rest.into())),
-            ':' => set_once(&mut port, port_number(value)?, Rule::PortTwice)?,
-            _ => return Err(Rule::Trailing(rest.to_owned())),
+        if mark == ':' {
+            set_once(&mut port, port_number(value)?, Rule::PortTwice)?;
+        } else {
+            set_once(&mut limit, number(value)?, Rule::LimitTwice)?;
         }
         rest = &rest[end..];
     }
-    let kind = HostKind::Tcp {
-        name,
-        port: port.unwrap_or(DEFAULT_PORT),
-    };
-    with_options(
-        Host {
-            kind,
-            limit,
-            ..local(token, None)
+    if !rest.is_empty() {
+        return Err(Rule::Trailing(rest.to_owned()));
+    }
+    Ok((
+        HostKind::Tcp {
+            name,
+            port: port.unwrap_or(DEFAULT_PORT),
         },
-        options,
-    )
+        limit,
+    ))
 }
 
-fn ssh(token: &str, user: &str, place: &str) -> Result<Host, Rule> {
+fn ssh(user: &str, place: &str) -> Result<(HostKind, Option<u32>), Rule> {
     // `-x@host` must not become an option of ssh.
-    let is_plain = |c: char| !c.is_control() && !matches!(c, '/' | ':' | ',' | '[' | ']');
+    let is_plain = |c: char| !c.is_control() && !matches!(c, '/' | ':' | '[' | ']');
     if user.starts_with('-') || !user.chars().all(is_plain) {
         return Err(Rule::BadUser(user.to_owned()));
     }
-    let (place, options) = split_options(place);
     let (name, mut rest) = name(place)?;
     let mut limit = None;
     if let Some(after) = rest.strip_prefix(['/', '=']) {
@@ -148,24 +153,14 @@ fn ssh(token: &str, user: &str, place: &str) -> Result<Host, Rule> {
         None => return Err(Rule::Trailing(rest.to_owned())),
     };
     let user = (!user.is_empty()).then(|| user.to_owned());
-    let kind = HostKind::Ssh {
-        user,
-        name,
-        command,
-    };
-    with_options(
-        Host {
-            kind,
-            limit,
-            ..local(token, None)
+    Ok((
+        HostKind::Ssh {
+            user,
+            name,
+            command,
         },
-        options,
-    )
-}
-
-/// Splits a token at its first comma; options come with that comma.
-fn split_options(token: &str) -> (&str, &str) {
-    token.split_at(token.find(',').unwrap_or(token.len()))
+        limit,
+    ))
 }
 
 /// Takes a host's name off the front, without its brackets.

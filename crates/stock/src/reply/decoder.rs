@@ -157,7 +157,9 @@ impl ReplyDecoder {
         }
     }
 
-    /// The error to report when the server hangs up now.
+    /// The error to report when the server hangs up now. Where a stock server
+    /// refuses a job before it has read all of it, the system reports that as a
+    /// reset connection or broken pipe, and not as an end.
     pub fn closed(&self) -> DecodeError {
         DecodeError::Closed {
             waiting: self.waiting(),
