@@ -2,7 +2,8 @@
 
 use crate::{
     lzo,
-    packet::{Found, Token, Waiting},
+    packet::{Found, Token},
+    reader::Waiting,
     version::Version,
 };
 

@@ -5,7 +5,8 @@ use crate::{
     error::DecodeError,
     limits::Limits,
     packed::Packed,
-    packet::{Progress, Reader, Token, Waiting},
+    packet::Token,
+    reader::{Progress, Reader, Waiting},
     version::Version,
 };
 
