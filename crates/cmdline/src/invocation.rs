@@ -1,84 +1,66 @@
 //! One command line, understood.
+//!
+//! [`parse`] expands response files, cuts the words into items and folds the items into what the compile makes, from
+//! what, and where. [`crate::placement`] then decides whether it may leave this machine.
 
 use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt;
 
-use crate::name::Family;
-use crate::why::Placement;
+use crate::deps::{self, Asked, Dependency};
+use crate::lang::{self, Kind, Language};
+use crate::name::{Driver, Family};
+use crate::table::{Dep, Effect};
+use crate::why::{Placement, WhyLocal};
+use crate::words::{Item, What, cut};
+use crate::{placement, respfile};
 
 /// What the command line asks the compiler to make.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Mode {
-    /// `-E`, `-M`, `-MM`: preprocessed text or dependencies.
-    Preprocess,
-    /// `-fsyntax-only`: nothing but diagnostics.
-    Check,
-    /// `-S`: assembler text.
-    AssembleText,
+    /// None of the others: compile and link.
+    Link,
     /// `-c`: an object.
     Compile,
-    /// None of those: compile and link.
-    Link,
+    /// `-S`: assembler text.
+    AssembleText,
+    /// `-fsyntax-only`: nothing but diagnostics.
+    Check,
+    /// `-E`: preprocessed text.
+    Preprocess,
+    /// `-M`, `-MM`: dependencies instead of an object.
+    Dependencies,
     /// `--version`, `-print-…`: tell about the compiler.
     Ask,
 }
 
-/// A source language that can be preprocessed here and compiled elsewhere.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Language {
-    /// C.
-    C,
-    /// C++.
-    Cxx,
-    /// Objective-C.
-    ObjC,
-    /// Objective-C++.
-    ObjCxx,
-}
-
-/// What a dependency file says before the colon.
+/// A word that is a source, or at least no option.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Target {
-    /// The target as given.
-    pub name: OsString,
-    /// `-MQ`: the compiler quotes characters special to make. `-MT`: as it is.
-    pub quoted: bool,
-}
-
-/// The dependency file that the compile writes on the side (`-MD`, `-MMD`).
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Dependency {
-    /// Where it goes, explicit or as the compiler derives it; relative to the working directory.
-    pub file: OsString,
-    /// The targets that the user gave (`-MT`, `-MQ`), or the one that the compiler would take.
-    pub targets: Vec<Target>,
-    /// `-MD` (all headers) rather than `-MMD` (user headers).
-    pub system_headers: bool,
-    /// `-MP`: empty rules for each header.
-    pub phony: bool,
-}
-
-/// The kind of a file that a compile writes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum OutputKind {
-    /// The object or assembler text: comes from the server.
-    Main,
-    /// The dependency file: written while preprocessing.
-    Dependency,
-}
-
-/// A file that a compile writes.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct OutputFile {
-    /// Path, relative to the working directory unless absolute.
-    pub path: OsString,
+pub(crate) struct Operand {
+    /// Index of the word.
+    pub(crate) word: usize,
     /// What it is.
-    pub kind: OutputKind,
+    pub(crate) kind: Kind,
 }
 
 /// A command line, understood.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Invocation {
-    args: Vec<OsString>,
+    pub(crate) args: Vec<OsString>,
+    pub(crate) items: Vec<Item>,
+    pub(crate) driver: Driver,
+    pub(crate) mode: Mode,
+    pub(crate) operands: Vec<Operand>,
+    /// Operands that are sources of any kind, by word.
+    pub(crate) sources: Vec<OsString>,
+    /// All arguments of `-o`.
+    pub(crate) outputs_given: Vec<OsString>,
+    pub(crate) output: Option<OsString>,
+    pub(crate) asked: Asked,
+    pub(crate) dependency: Option<Dependency>,
+    pub(crate) debug_info: bool,
+    pub(crate) emit_llvm: bool,
+    placement: Placement,
+    because: Option<OsString>,
 }
 
 /// Understands a command line (without the compiler's name).
@@ -86,14 +68,131 @@ pub struct Invocation {
 /// `read` returns the content of a response file, or `None` if it cannot be read; a relative name is relative to the
 /// job's directory. Never fails: what is not understood makes the invocation local.
 pub fn parse(
-    _args: &[OsString],
-    _family: Family,
-    _read: &mut dyn FnMut(&OsStr) -> Option<Vec<u8>>,
+    args: &[OsString],
+    driver: Driver,
+    read: &mut dyn FnMut(&OsStr) -> Option<Vec<u8>>,
 ) -> Invocation {
-    unimplemented!()
+    understand(respfile::expand(args, driver.family, read), driver)
+}
+
+/// Understands a command line without response files.
+pub(crate) fn understand(args: Vec<OsString>, driver: Driver) -> Invocation {
+    let items = cut(&args);
+    let mut it = Invocation {
+        mode: Mode::Link,
+        operands: operands(&args, &items, driver.cxx),
+        sources: Vec::new(),
+        outputs_given: Vec::new(),
+        output: None,
+        asked: Asked::default(),
+        dependency: None,
+        debug_info: false,
+        emit_llvm: false,
+        placement: Placement::Distributable,
+        because: None,
+        args,
+        items,
+        driver,
+    };
+    for index in 0..it.items.len() {
+        it.fold(index);
+    }
+    let is_source =
+        |operand: &&Operand| operand.kind != Kind::Unknown || it.args[operand.word] == "-";
+    it.sources = it
+        .operands
+        .iter()
+        .filter(is_source)
+        .map(|operand| it.args[operand.word].clone())
+        .collect();
+    it.output = it.derive_output();
+    it.dependency = deps::dependency(&it);
+    match placement::decide(&it) {
+        Ok(()) => {}
+        Err((why, word)) => {
+            it.placement = Placement::Local(why);
+            it.because = word;
+        }
+    }
+    it
+}
+
+/// The words that are no options, with the language that `-x` or the extension gives them.
+pub(crate) fn operands(args: &[OsString], items: &[Item], cxx: bool) -> Vec<Operand> {
+    let mut language = None;
+    let mut operands = Vec::new();
+    for item in items {
+        if item.effect(None) == Some(Effect::Language) {
+            language = Some(item.value(args)).filter(|language| *language != "none");
+        }
+        if item.what == What::Operand {
+            operands.push(Operand {
+                word: item.word,
+                kind: lang::kind(&args[item.word], language, cxx),
+            });
+        }
+    }
+    operands
 }
 
 impl Invocation {
+    /// Takes one item into account.
+    fn fold(&mut self, index: usize) {
+        let item = self.items[index];
+        let value = item.value(&self.args).to_os_string();
+        match item.effect(Some(self.driver.family)) {
+            Some(Effect::Mode(mode)) => self.mode = self.mode.max(mode),
+            Some(Effect::Output) => self.outputs_given.push(value),
+            Some(Effect::Dep(dep)) => self.asked.driver(dep, value),
+            Some(Effect::CppWords) => {
+                let words: Vec<OsString> =
+                    match self.args[item.word].as_bytes().strip_prefix(b"-Wp,") {
+                        Some(list) => list
+                            .split(|&b| b == b',')
+                            .map(|word| OsStr::from_bytes(word).to_os_string())
+                            .collect(),
+                        None => vec![value],
+                    };
+                // Clang's driver takes this one form for itself.
+                if self.driver.family == Family::Clang && words.len() <= 2 {
+                    match words[0].as_bytes() {
+                        b"-MD" if words.len() == 2 => {
+                            return self.clang_dependency(Dep::All, &words);
+                        }
+                        b"-MMD" if words.len() == 2 => {
+                            return self.clang_dependency(Dep::User, &words);
+                        }
+                        _ => {}
+                    }
+                }
+                self.asked.inner.extend(words);
+            }
+            // `-g0` and `-ggdb0` take it back.
+            Some(Effect::Debug) => self.debug_info = !value.as_bytes().ends_with(b"0"),
+            Some(Effect::EmitLlvm) => self.emit_llvm = true,
+            _ => {}
+        }
+    }
+
+    fn clang_dependency(&mut self, all: Dep, words: &[OsString]) {
+        self.asked.driver(all, OsString::new());
+        self.asked.driver(Dep::File, words[1].clone());
+    }
+
+    fn derive_output(&self) -> Option<OsString> {
+        if let Some(given) = self.outputs_given.last() {
+            return Some(given.clone());
+        }
+        let extension = match (self.mode, self.emit_llvm) {
+            (Mode::Compile, false) => "o",
+            (Mode::Compile, true) => "bc",
+            (Mode::AssembleText, false) => "s",
+            (Mode::AssembleText, true) => "ll",
+            _ => return None,
+        };
+        Some(lang::with_extension(lang::base(self.source()?), extension))
+    }
+
     /// The words with response files expanded, as the local compiler would see them.
     #[must_use]
     pub fn args(&self) -> &[OsString] {
@@ -103,101 +202,138 @@ impl Invocation {
     /// What it makes.
     #[must_use]
     pub fn mode(&self) -> Mode {
-        unimplemented!()
+        self.mode
     }
 
-    /// The family it was parsed for.
+    /// The driver it was parsed for.
     #[must_use]
-    pub fn family(&self) -> Family {
-        unimplemented!()
+    pub fn driver(&self) -> Driver {
+        self.driver
+    }
+
+    /// What the source is, if there is exactly one.
+    fn kind(&self) -> Option<Kind> {
+        match &self.sources[..] {
+            [_] => self
+                .operands
+                .iter()
+                .map(|operand| operand.kind)
+                .find(|kind| *kind != Kind::Unknown),
+            _ => None,
+        }
     }
 
     /// The language of the source, if it is a supported one.
     #[must_use]
     pub fn language(&self) -> Option<Language> {
-        unimplemented!()
+        match self.kind()? {
+            Kind::Source(language) | Kind::Preprocessed(language) => Some(language),
+            _ => None,
+        }
     }
 
     /// The source needs no preprocessing (`.i`, `-x cpp-output`): its content can be sent as it is.
     #[must_use]
     pub fn source_is_preprocessed(&self) -> bool {
-        unimplemented!()
+        matches!(self.kind(), Some(Kind::Preprocessed(_)))
     }
 
     /// All source words, in order.
     #[must_use]
     pub fn sources(&self) -> &[OsString] {
-        unimplemented!()
+        &self.sources
     }
 
     /// The source, if there is exactly one.
     #[must_use]
     pub fn source(&self) -> Option<&OsStr> {
-        unimplemented!()
+        match &self.sources[..] {
+            [source] => Some(source),
+            _ => None,
+        }
     }
 
     /// The output, given or derived as the compiler does (`base.o`, `base.s` in the working directory). `None` where
     /// the compile has no single output.
     #[must_use]
     pub fn output(&self) -> Option<&OsStr> {
-        unimplemented!()
+        self.output.as_deref()
     }
 
     /// The dependency file on the side, if one was asked for.
     #[must_use]
     pub fn dependency(&self) -> Option<&Dependency> {
-        unimplemented!()
+        self.dependency.as_ref()
     }
 
     /// Debug information was asked for (`-g…`, not `-g0`).
     #[must_use]
     pub fn debug_info(&self) -> bool {
-        unimplemented!()
+        self.debug_info
     }
 
     /// `-march=native` and its relatives, as given; empty if there are none. They must be expanded
     /// ([`Invocation::expand_native`]) before the job may leave this machine.
     #[must_use]
     pub fn native_options(&self) -> Vec<OsString> {
-        unimplemented!()
+        self.items
+            .iter()
+            .filter(|item| is_native(item, &self.args))
+            .map(|item| self.args[item.word].clone())
+            .collect()
     }
 
-    /// The same invocation with the native options replaced.
+    /// The same invocation with the native options replaced: all of them go, and the expansion stands where the
+    /// first was.
     #[must_use]
-    pub fn expand_native(&self, _expansion: &[OsString]) -> Self {
-        unimplemented!()
+    pub fn expand_native(&self, expansion: &[OsString]) -> Self {
+        let mut args = Vec::with_capacity(self.args.len() + expansion.len());
+        let mut rest = Some(expansion);
+        for item in &self.items {
+            if is_native(item, &self.args) {
+                args.extend(rest.take().into_iter().flatten().cloned());
+            } else {
+                args.extend_from_slice(item.slice(&self.args));
+            }
+        }
+        understand(args, self.driver)
     }
 
     /// Where it may run.
     #[must_use]
     pub fn where_to(&self) -> Placement {
-        unimplemented!()
+        self.placement
     }
 
     /// The word that caused [`Placement::Local`], if one did.
     #[must_use]
     pub fn because(&self) -> Option<&OsStr> {
-        unimplemented!()
+        self.because.as_deref()
     }
 
-    /// All files that the compile writes, the main output first.
+    /// The reason and the word that caused it, for people: ``debug information goes to … (`-gsplit-dwarf`)``.
     #[must_use]
-    pub fn outputs(&self) -> Vec<OutputFile> {
-        unimplemented!()
+    pub fn explain(&self) -> Option<String> {
+        let Placement::Local(why) = self.placement else {
+            return None;
+        };
+        Some(match &self.because {
+            Some(word) => format!("{why} (`{}`)", word.display()),
+            None => why.to_string(),
+        })
     }
 
-    /// The words (after the compiler's name) that preprocess to standard output and write the dependency file just
-    /// as the whole compile would. Only meaningful for distributable invocations.
+    /// The invocation as one that must stay here; for reasons that only the caller can see.
     #[must_use]
-    pub fn preprocess_argv(&self) -> Vec<OsString> {
-        unimplemented!()
+    pub fn kept_local(mut self, why: WhyLocal) -> Self {
+        self.placement = Placement::Local(why);
+        self.because = None;
+        self
     }
+}
 
-    /// The words (after the compiler's name) that make a server compile the preprocessed text. `cwd` is the
-    /// directory as the compiler would name it in debug information: `$PWD` if that is this directory, else the
-    /// real path. Only meaningful for distributable invocations without native options.
-    #[must_use]
-    pub fn server_argv(&self, _cwd: &OsStr) -> Vec<OsString> {
-        unimplemented!()
-    }
+/// Whether the item is `-march=native` or a relative.
+pub(crate) fn is_native(item: &Item, args: &[OsString]) -> bool {
+    // Also `native+nofp` and the like of AArch64.
+    item.effect(None) == Some(Effect::Machine) && item.value(args).as_bytes().starts_with(b"native")
 }

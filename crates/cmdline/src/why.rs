@@ -53,6 +53,7 @@ reasons! {
     AssemblerOptions, "assembler-options", "options for the assembler make it read or write files of its own";
     AssemblerSource, "assembler-source", "the source is assembler, whose included files cannot be sent";
     CompilerPlugin, "compiler-plugin", "a plugin or tool of this machine takes part in the compile";
+    CommandLine, "command-line", "the whole command line goes into the object, and a server has to change it";
     Configure, "configure", "the source is a probe of a configure script, which is faster and safer here";
     CoverageData, "coverage-data", "coverage and profiling write or need files that name this machine's directories";
     Cuda, "cuda", "CUDA, HIP and other offload languages compile in several passes";
@@ -73,7 +74,7 @@ reasons! {
     OutputOdd, "output-odd", "the output is standard output or something that only this machine can write";
     PrecompiledHeader, "precompiled-header", "an option names a precompiled header";
     Preprocess, "preprocess", "it only preprocesses";
-    PreprocessedAssembler, "integrated-assembler", "assembling in a separate step reads files that cannot be sent";
+    PreprocessorOutput, "preprocessor-output", "an option changes what the preprocessor prints, which only fits -E";
     ResponseFile, "response-file", "a response file could not be read or nests too deep";
     SaveTemps, "save-temps", "intermediate files are kept";
     SeveralSources, "several-sources", "several source files are compiled by one command";
@@ -85,7 +86,8 @@ reasons! {
     StockRefuses, "stock-refuses", "a stock server would misread this command line and hang up";
     SyntaxOnly, "syntax-only", "it only checks the syntax";
     TimeTrace, "time-trace", "a time trace is written beside the object";
-    UnreadableArgument, "unreadable-argument", "an option at the end lacks its argument";
+    UnfinishedOption, "unfinished-option", "the last option lacks its argument";
+    UnknownPath, "unknown-path", "an option that is not known here names a path";
     Verbose, "verbose", "it prints the commands it would run, which must be this machine's";
     Wrapper, "wrapper", "the compiler's own programs are replaced or wrapped";
 }

@@ -1,0 +1,136 @@
+//! Decides whether a compile may leave this machine.
+//!
+//! The checks go from what the command line is for (asking, linking) over its source to single options, so that the
+//! reason given is the one that a person would give.
+
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt;
+
+use crate::deps;
+use crate::invocation::{Invocation, Mode, is_native};
+use crate::lang::{self, Kind};
+use crate::stock_scan;
+use crate::table::Effect;
+use crate::values::verdict;
+use crate::why::WhyLocal;
+
+/// A reason with the word that caused it.
+type Local = (WhyLocal, Option<OsString>);
+
+/// Base names of sources that configure scripts make: not worth sending, and their failures are no failures.
+const PROBES: &[&str] = &["conftest.", "tmp.conftest."];
+
+/// `Ok` if it is distributable.
+pub(crate) fn decide(it: &Invocation) -> Result<(), Local> {
+    mode(it)?;
+    source(it)?;
+    options(it)?;
+    output(it)?;
+    if let Some((why, word)) = deps::obstacle(it) {
+        return Err((why, Some(word)));
+    }
+    stock(it)
+}
+
+fn mode(it: &Invocation) -> Result<(), Local> {
+    let why = match it.mode {
+        Mode::Compile | Mode::AssembleText => return Ok(()),
+        Mode::Ask => WhyLocal::Informational,
+        Mode::Dependencies => WhyLocal::DependenciesOnly,
+        Mode::Preprocess => WhyLocal::Preprocess,
+        Mode::Check => WhyLocal::SyntaxOnly,
+        Mode::Link if it.args.is_empty() => WhyLocal::NoSource,
+        Mode::Link => WhyLocal::Link,
+    };
+    Err((why, None))
+}
+
+fn source(it: &Invocation) -> Result<(), Local> {
+    if let Some(word) = it
+        .args
+        .iter()
+        .find(|word| word.as_bytes().starts_with(b"@"))
+    {
+        return Err((WhyLocal::ResponseFile, Some(word.clone())));
+    }
+    let source = match &it.sources[..] {
+        [] => return Err((WhyLocal::NoSource, None)),
+        [source] => source,
+        [_, second, ..] => return Err((WhyLocal::SeveralSources, Some(second.clone()))),
+    };
+    let because = |why| Err((why, Some(source.clone())));
+    if source == "-" || special_file(source) {
+        return because(WhyLocal::StandardInput);
+    }
+    for operand in &it.operands {
+        match operand.kind {
+            Kind::Unknown => {
+                return Err((
+                    WhyLocal::AmbiguousOption,
+                    Some(it.args[operand.word].clone()),
+                ));
+            }
+            Kind::Other(why) => return because(why),
+            Kind::Source(_) | Kind::Preprocessed(_) => {}
+        }
+    }
+    let base = lang::base(source);
+    if source == "/dev/null"
+        || PROBES
+            .iter()
+            .any(|probe| base.starts_with(probe.as_bytes()))
+    {
+        return because(WhyLocal::Configure);
+    }
+    if base.is_empty() {
+        return because(WhyLocal::NoSource);
+    }
+    Ok(())
+}
+
+fn options(it: &Invocation) -> Result<(), Local> {
+    let mut previous = OsStr::new("");
+    let mut architectures = 0;
+    for item in &it.items {
+        if let Some(why) = verdict(item, &it.args, previous, Some(it.driver.family)) {
+            let words = item.slice(&it.args).join(OsStr::new(" "));
+            return Err((why, Some(words)));
+        }
+        previous = item.value(&it.args);
+        architectures += usize::from(item.effect(None) == Some(Effect::Arch));
+    }
+    if architectures > 1 {
+        Err((WhyLocal::Offload, None))
+    } else {
+        Ok(())
+    }
+}
+
+fn output(it: &Invocation) -> Result<(), Local> {
+    let odd = |word: &OsString| {
+        word.is_empty() || word == "-" || word.as_bytes().ends_with(b"/") || special_file(word)
+    };
+    match &it.outputs_given[..] {
+        [] => Ok(()),
+        [only] if !odd(only) => Ok(()),
+        [.., last] => Err((WhyLocal::OutputOdd, Some(last.clone()))),
+    }
+}
+
+fn special_file(path: &OsStr) -> bool {
+    deps::special_file(path)
+}
+
+/// Asks what a stock server would say. Native options are left out: they are gone when the command is sent.
+fn stock(it: &Invocation) -> Result<(), Local> {
+    let native: Vec<&OsString> = it
+        .items
+        .iter()
+        .filter(|item| is_native(item, &it.args))
+        .map(|item| &it.args[item.word])
+        .collect();
+    let mut words = it.server_argv(OsStr::new("/"));
+    words.retain(|word| !native.contains(&word));
+    stock_scan::stumbles(&words)
+        .map_err(|at| (WhyLocal::StockRefuses, at.map(|at| words[at].clone())))
+}
