@@ -1,1 +1,24 @@
-//! All unsafe and all platform code.
+//! All unsafe and all platform code: what the operating system does for the other crates.
+//!
+//! Small safe functions, each file one subject. Nothing here knows of jobs, hosts or compilers.
+
+#![allow(unsafe_code, reason = "this is the crate that may")]
+#![cfg(target_os = "linux")]
+
+mod child;
+pub mod daemon;
+pub mod detach;
+pub mod exec;
+pub mod fd_passing;
+pub mod lock;
+pub mod output_file;
+pub mod preprocessor;
+pub mod realm;
+pub mod rendezvous;
+pub mod sandbox;
+pub mod signals;
+pub mod socket;
+
+mod memory;
+
+pub use memory::memory_file;
