@@ -31,3 +31,18 @@ pub fn keep_across_exec(file: impl AsFd) -> io::Result<()> {
     rustix::io::fcntl_setfd(file, rustix::io::FdFlags::empty())?;
     Ok(())
 }
+
+/// Another handle for a file that this process inherited under a number; `None` if no file is
+/// open there.
+#[must_use]
+pub fn inherited_file(number: i32) -> Option<std::fs::File> {
+    // JUSTIFICATION: descriptors arrive as numbers in environment variables.
+    // SAFETY: plain system call; a closed number gives an error. The new descriptor is nobody
+    // else's.
+    let copy = unsafe { libc::fcntl(number, libc::F_DUPFD_CLOEXEC, 3) };
+    if copy < 0 {
+        return None;
+    }
+    // SAFETY: `copy` was just opened and is owned by nobody else.
+    Some(unsafe { <std::fs::File as std::os::fd::FromRawFd>::from_raw_fd(copy) })
+}

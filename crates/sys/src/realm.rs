@@ -30,3 +30,9 @@ pub fn current() -> RealmNumbers {
         root_ino: root.as_ref().map_or(0, MetadataExt::ino),
     }
 }
+
+/// The real user id of this process.
+#[must_use]
+pub fn user_id() -> u32 {
+    rustix::process::getuid().as_raw()
+}

@@ -133,6 +133,12 @@ impl ToAgent {
 }
 
 impl JobRequest {
+    /// The job as the payload of a [`ToAgent::Job`] frame.
+    #[must_use]
+    pub fn to_payload(&self) -> Vec<u8> {
+        self.write().0
+    }
+
     fn write(&self) -> Writer {
         let mut w = Writer::tagged(TAG_JOB);
         w.u32(self.pid);

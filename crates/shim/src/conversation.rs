@@ -1,0 +1,165 @@
+//! The line to the agent: finding or starting it, frames there and back.
+
+use std::ffi::{OsStr, OsString};
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use sys::{fd_passing, rendezvous};
+use wire::limits::{AGENT_SILENCE_MS_MAX, AGENT_START_MS_MAX};
+use wire::socket_name::{Realm, socket_name};
+use wire::{JobRequest, ToAgent, ToShim, frame};
+
+use crate::compiler::farcc_program;
+
+/// Bytes asked for at once. Answers are short; outputs travel as open files.
+const READ_BYTES: usize = 16 * 1024;
+
+/// Variables that the agent is started with. It gets all others with each job, and must not keep
+/// what one build had: preloaded libraries, a jobserver, a sandbox's settings.
+const AGENT_ENVIRONMENT: &[&str] = &[
+    "DISTCC_DIR",
+    "HOME",
+    "LANG",
+    "LC_ALL",
+    "LOGNAME",
+    "PATH",
+    "TZ",
+    "USER",
+    "XDG_CACHE_HOME",
+    "XDG_RUNTIME_DIR",
+];
+
+/// An open conversation.
+#[derive(Debug)]
+pub(crate) struct Agent {
+    socket: UnixStream,
+    received: Vec<u8>,
+    files: Vec<OwnedFd>,
+}
+
+impl Agent {
+    /// Connects to the agent, starting it if there is none, and sends the job.
+    pub(crate) fn reach(job: &JobRequest) -> io::Result<Self> {
+        let dir = distcc_dir()?;
+        let name = socket_name(sys::realm::user_id(), &realm());
+        let deadline = Duration::from_millis(AGENT_START_MS_MAX);
+        let socket = rendezvous::connect_or_start(&dir, &name, deadline, |listener| {
+            start_agent(&dir, &name, listener.into())
+        })?;
+        socket.set_read_timeout(Some(Duration::from_millis(AGENT_SILENCE_MS_MAX)))?;
+        let mut agent = Self {
+            socket,
+            received: Vec::new(),
+            files: Vec::new(),
+        };
+        agent.send(&job.to_payload(), &[])?;
+        Ok(agent)
+    }
+
+    /// Sends a message and the files that go with it.
+    pub(crate) fn say(&mut self, message: &ToAgent, files: &[&File]) -> io::Result<()> {
+        self.send(&message.to_payload(), files)
+    }
+
+    fn send(&mut self, payload: &[u8], files: &[&File]) -> io::Result<()> {
+        let fds: Vec<_> = files.iter().map(|file| file.as_fd()).collect();
+        fd_passing::send_all_with_fds(&self.socket, &frame::encode(payload), &fds)
+    }
+
+    /// Waits for the next answer and the files that go with it.
+    pub(crate) fn next(&mut self) -> io::Result<(ToShim, Vec<File>)> {
+        let invalid = |error| io::Error::new(io::ErrorKind::InvalidData, error);
+        loop {
+            if let Some((payload, used)) = frame::split(&self.received).map_err(invalid)? {
+                let answer = ToShim::from_payload(payload).map_err(invalid)?;
+                self.received.drain(..used);
+                let count = answer.file_count();
+                if count > self.files.len() {
+                    return Err(io::Error::new(
+                        io::ErrorKind::InvalidData,
+                        "files are missing",
+                    ));
+                }
+                let files = self.files.drain(..count).map(File::from).collect();
+                return Ok((answer, files));
+            }
+            self.receive()?;
+        }
+    }
+
+    fn receive(&mut self) -> io::Result<()> {
+        let start = self.received.len();
+        self.received.resize(start + READ_BYTES, 0);
+        let outcome =
+            fd_passing::recv_with_fds(&self.socket, &mut self.received[start..], &mut self.files);
+        self.received
+            .truncate(start + *outcome.as_ref().unwrap_or(&0));
+        match outcome {
+            Ok(0) => Err(io::Error::new(io::ErrorKind::UnexpectedEof, "it ended")),
+            Ok(_) => Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                Err(io::Error::new(io::ErrorKind::TimedOut, "it is silent"))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Leaves the socket open in the compiler that this process becomes.
+    pub(crate) fn keep_across_exec(&self) -> io::Result<()> {
+        sys::exec::keep_across_exec(&self.socket)
+    }
+}
+
+/// `$DISTCC_DIR`, else `~/.distcc`.
+fn distcc_dir() -> io::Result<PathBuf> {
+    if let Some(dir) = std::env::var_os("DISTCC_DIR").filter(|dir| !dir.is_empty()) {
+        return std::path::absolute(dir);
+    }
+    match std::env::var_os("HOME").filter(|home| !home.is_empty()) {
+        Some(home) => std::path::absolute(Path::new(&home).join(".distcc")),
+        None => Err(io::Error::new(
+            io::ErrorKind::NotFound,
+            "neither DISTCC_DIR nor HOME is set",
+        )),
+    }
+}
+
+fn realm() -> Realm {
+    let sys::realm::RealmNumbers {
+        mount_ns,
+        net_ns,
+        pid_ns,
+        root_dev,
+        root_ino,
+    } = sys::realm::current();
+    Realm {
+        mount_ns,
+        net_ns,
+        pid_ns,
+        root_dev,
+        root_ino,
+    }
+}
+
+fn start_agent(dir: &Path, name: &str, listener: OwnedFd) -> io::Result<()> {
+    let program = farcc_program();
+    let env: Vec<(OsString, OsString)> = std::env::vars_os()
+        .filter(|(key, _)| {
+            AGENT_ENVIRONMENT.iter().any(|known| key == known)
+                || key.as_encoded_bytes().starts_with(b"FARCC_")
+        })
+        .collect();
+    let socket_path = dir.join(name);
+    let fd = sys::detach::HANDED_FD.to_string();
+    let args = ["agent", "--listen-fd", &fd, "--socket"].map(OsStr::new);
+    let args: Vec<&OsStr> = args.into_iter().chain([socket_path.as_os_str()]).collect();
+    sys::detach::spawn_detached(Path::new(&program), &args, &env, listener).map_err(|error| {
+        let program = Path::new(&program).display();
+        io::Error::new(error.kind(), format!("cannot start {program}: {error}"))
+    })
+}

@@ -1,0 +1,242 @@
+//! The life of this process.
+
+use std::ffi::{OsStr, OsString};
+use std::fs::File;
+use std::io::Write;
+use std::os::unix::fs::MetadataExt;
+use std::os::unix::process::ExitStatusExt;
+use std::path::{Path, PathBuf};
+use std::process::{ExitCode, ExitStatus};
+
+use wire::{Destination, JobRequest, LogLevel, OutputFile, Preprocessed, ToAgent, ToShim};
+
+use crate::compiler::{self, Found, NotFound};
+use crate::conversation::Agent;
+use crate::invocation::{self, Invocation};
+use crate::local::{self, SAFEGUARD};
+use crate::log::Log;
+use crate::own_options;
+
+/// distcc's exit codes that this program uses itself.
+const EXIT_COMPILER_MISSING: u8 = 110;
+const EXIT_RECURSION: u8 = 111;
+
+/// Runs the program. `words` is the whole command line.
+pub(crate) fn run(words: Vec<OsString>) -> ExitCode {
+    match invocation::parse(words) {
+        Invocation::Nothing => own_options::nothing_asked(),
+        Invocation::Own(option) => own_options::answer(option),
+        Invocation::Compile {
+            compiler,
+            args,
+            masquerade,
+        } => compile(&compiler, args, masquerade),
+    }
+}
+
+fn compile(compiler: &OsStr, args: Vec<OsString>, masquerade: bool) -> ExitCode {
+    let log = Log::from_environment();
+    let path_var = std::env::var_os("PATH").unwrap_or_default();
+    let found = match compiler::find(compiler, masquerade, &path_var, compiler::own_file()) {
+        Ok(found) => found,
+        Err(why) => return not_found(&why, &log),
+    };
+    // Called by a compiler that we started: no second round of distribution.
+    if std::env::var_os(SAFEGUARD).is_some() {
+        if found.path_var.is_none() {
+            log.line(
+                LogLevel::Critical,
+                "distcc seems to have invoked itself recursively!",
+            );
+            return ExitCode::from(EXIT_RECURSION);
+        }
+        return local::run(&found, &args, &log);
+    }
+    let request = match job_request(compiler, &found, &args) {
+        Ok(request) => request,
+        Err(error) => {
+            log.line(
+                LogLevel::Warning,
+                &format!("no working directory ({error}), running locally"),
+            );
+            return local::run(&found, &args, &log);
+        }
+    };
+    match Agent::reach(&request) {
+        Ok(agent) => converse(agent, &found, &args, &log),
+        Err(error) => {
+            log.line(
+                LogLevel::Warning,
+                &format!("no agent ({error}), running locally instead"),
+            );
+            local::run(&found, &args, &log)
+        }
+    }
+}
+
+fn not_found(why: &NotFound, log: &Log) -> ExitCode {
+    match why {
+        NotFound::Missing(name) => {
+            let text = format!(
+                "failed to exec {}: no such compiler in PATH",
+                name.display()
+            );
+            log.line(LogLevel::Error, &text);
+            ExitCode::from(EXIT_COMPILER_MISSING)
+        }
+        NotFound::Recursion(name) => {
+            let text = format!("{} is distcc itself, not a compiler", name.display());
+            log.line(LogLevel::Critical, &text);
+            ExitCode::from(EXIT_RECURSION)
+        }
+    }
+}
+
+fn job_request(compiler: &OsStr, found: &Found, args: &[OsString]) -> std::io::Result<JobRequest> {
+    let cwd = std::env::current_dir()?;
+    let meta = std::fs::metadata(".")?;
+    let mut env: Vec<_> = std::env::vars_os()
+        .filter(|(name, _)| wire::environment::is_forwarded(name.as_encoded_bytes()))
+        .collect();
+    if let Some(path_var) = &found.path_var {
+        env.retain(|(name, _)| name != "PATH");
+        env.push(("PATH".into(), path_var.clone()));
+    }
+    Ok(JobRequest {
+        pid: std::process::id(),
+        compiler: if found.path_var.is_some() {
+            found.name.clone()
+        } else {
+            compiler.into()
+        },
+        compiler_path: absolute(&found.path, &cwd).into(),
+        args: args.to_vec(),
+        cwd: cwd.into(),
+        cwd_dev: meta.dev(),
+        cwd_ino: meta.ino(),
+        env,
+    })
+}
+
+fn absolute(path: &Path, cwd: &Path) -> PathBuf {
+    if path.is_absolute() {
+        path.to_owned()
+    } else {
+        cwd.join(path)
+    }
+}
+
+/// Does what the agent says until it says how this ends.
+fn converse(mut agent: Agent, found: &Found, args: &[OsString], log: &Log) -> ExitCode {
+    let mut preprocessor_messages = None;
+    loop {
+        let (answer, files) = match agent.next() {
+            Ok(answer) => answer,
+            Err(error) => {
+                let text = format!("lost the agent ({error}), running locally instead");
+                log.line(LogLevel::Warning, &text);
+                return local::run(found, args, log);
+            }
+        };
+        match answer {
+            ToShim::Alive => {}
+            ToShim::Log(lines) => log.lines(&lines),
+            ToShim::Preprocess { args } => match preprocess(&mut agent, found, &args) {
+                Ok(messages) => preprocessor_messages = Some(messages),
+                Err(error) => {
+                    let text = format!("failed to preprocess ({error}), running locally instead");
+                    log.line(LogLevel::Warning, &text);
+                    break;
+                }
+            },
+            ToShim::RunLocal { log: lines } => {
+                log.lines(&lines);
+                // Without it the slot is free too early, which costs speed only.
+                drop(agent.keep_across_exec());
+                return local::run(found, args, log);
+            }
+            ToShim::Abort {
+                exit_code,
+                log: lines,
+            } => {
+                log.lines(&lines);
+                return ExitCode::from(exit_code);
+            }
+            ToShim::Finish {
+                wait_status,
+                log: lines,
+                outputs,
+            } => {
+                log.lines(&lines);
+                match install(&outputs, &files, preprocessor_messages.as_ref()) {
+                    Ok(()) => return exit_code(wait_status),
+                    Err(why) => {
+                        log.line(
+                            LogLevel::Warning,
+                            &format!("{why}, running locally instead"),
+                        );
+                        drop(agent.say(&ToAgent::InstallFailed(why), &[]));
+                        break;
+                    }
+                }
+            }
+        }
+    }
+    local::run(found, args, log)
+}
+
+/// Runs the preprocessor here and hands what it wrote to the agent. Returns its messages, which
+/// are shown only if the result is used: a local compile would write them again.
+fn preprocess(agent: &mut Agent, found: &Found, args: &[OsString]) -> std::io::Result<File> {
+    let done = sys::preprocessor::run(&found.path, &found.name, args, &local::environment(found))?;
+    let message = ToAgent::Preprocessed(Preprocessed {
+        wait_status: done.wait_status,
+        cpu_us: u64::try_from(done.cpu.as_micros()).unwrap_or(u64::MAX),
+        has_stderr: done.stderr.metadata()?.len() > 0,
+    });
+    agent.say(&message, &[&done.stdout])?;
+    Ok(done.stderr)
+}
+
+/// Puts all outputs in place: files first, so that messages appear once and only if all is well.
+fn install(
+    outputs: &[OutputFile],
+    files: &[File],
+    preprocessor_messages: Option<&File>,
+) -> Result<(), String> {
+    let pairs = || outputs.iter().zip(files);
+    for (output, file) in pairs() {
+        if let Destination::File(path) = &output.destination {
+            sys::output_file::put(file, output.len, Path::new(path))
+                .map_err(|error| format!("cannot write {}: {error}", path.display()))?;
+        }
+    }
+    if let Some(messages) = preprocessor_messages {
+        let len = messages.metadata().map_or(0, |meta| meta.len());
+        pass_on(messages, len, &mut std::io::stderr());
+    }
+    for (output, file) in pairs() {
+        match output.destination {
+            Destination::Stdout => pass_on(file, output.len, &mut std::io::stdout()),
+            Destination::Stderr => pass_on(file, output.len, &mut std::io::stderr()),
+            Destination::File(_) => {}
+        }
+    }
+    Ok(())
+}
+
+/// Copies a compiler's messages. A reader that went away must not fail the compile.
+fn pass_on(mut file: &File, len: u64, to: &mut dyn Write) {
+    use std::io::{Read, Seek};
+    if len > 0 && file.rewind().is_ok() {
+        drop(std::io::copy(&mut file.take(len), to).and_then(|_| to.flush()));
+    }
+}
+
+fn exit_code(wait_status: i32) -> ExitCode {
+    let status = ExitStatus::from_raw(wait_status);
+    let code = status
+        .code()
+        .or_else(|| status.signal().map(|signal| 128 + signal));
+    ExitCode::from(u8::try_from(code.unwrap_or(1)).unwrap_or(1))
+}
