@@ -37,6 +37,9 @@ const AGENT_ENVIRONMENT: &[&str] = &[
 #[derive(Debug)]
 pub(crate) struct Agent {
     socket: UnixStream,
+    /// The job's message, until the first answer: an agent that leaves at the very moment in
+    /// which we connect resets the connection, and the next agent gets the job.
+    unanswered: Option<Vec<u8>>,
     received: Vec<u8>,
     files: Vec<OwnedFd>,
 }
@@ -44,19 +47,16 @@ pub(crate) struct Agent {
 impl Agent {
     /// Connects to the agent, starting it if there is none, and sends the job.
     pub(crate) fn reach(job: &JobRequest) -> io::Result<Self> {
-        let dir = distcc_dir()?;
-        let name = socket_name(sys::realm::user_id(), &realm());
-        let deadline = Duration::from_millis(AGENT_START_MS_MAX);
-        let socket = rendezvous::connect_or_start(&dir, &name, deadline, |listener| {
-            start_agent(&dir, &name, listener.into())
-        })?;
-        socket.set_read_timeout(Some(Duration::from_millis(AGENT_SILENCE_MS_MAX)))?;
+        let payload = job.to_payload();
+        let socket = connect()?;
         let mut agent = Self {
             socket,
+            unanswered: None,
             received: Vec::new(),
             files: Vec::new(),
         };
-        agent.send(&job.to_payload(), &[])?;
+        agent.send(&payload, &[])?;
+        agent.unanswered = Some(payload);
         Ok(agent)
     }
 
@@ -75,6 +75,7 @@ impl Agent {
         let invalid = |error| io::Error::new(io::ErrorKind::InvalidData, error);
         loop {
             if let Some((payload, used)) = frame::split(&self.received).map_err(invalid)? {
+                self.unanswered = None;
                 let answer = ToShim::from_payload(payload).map_err(invalid)?;
                 self.received.drain(..used);
                 let count = answer.file_count();
@@ -87,7 +88,16 @@ impl Agent {
                 let files = self.files.drain(..count).map(File::from).collect();
                 return Ok((answer, files));
             }
-            self.receive()?;
+            match self.receive() {
+                Err(error) if is_gone(&error) => match self.unanswered.take() {
+                    Some(job) => {
+                        self.socket = connect()?;
+                        self.send(&job, &[])?;
+                    }
+                    None => return Err(error),
+                },
+                outcome => outcome?,
+            }
         }
     }
 
@@ -113,6 +123,24 @@ impl Agent {
     pub(crate) fn keep_across_exec(&self) -> io::Result<()> {
         sys::exec::keep_across_exec(&self.socket)
     }
+}
+
+fn connect() -> io::Result<UnixStream> {
+    let dir = distcc_dir()?;
+    let name = socket_name(sys::realm::user_id(), &realm());
+    let deadline = Duration::from_millis(AGENT_START_MS_MAX);
+    let socket = rendezvous::connect_or_start(&dir, &name, deadline, |listener| {
+        start_agent(&dir, &name, listener.into())
+    })?;
+    socket.set_read_timeout(Some(Duration::from_millis(AGENT_SILENCE_MS_MAX)))?;
+    Ok(socket)
+}
+
+fn is_gone(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset
+    )
 }
 
 /// `$DISTCC_DIR`, else `~/.distcc`.
