@@ -104,7 +104,7 @@ fn what_is_wrong_with_a_block_is_said() {
 
 #[test]
 fn source_text_shrinks_about_as_with_minilzo() {
-    // Stock's own client makes 113 bytes of it, ours must not be much worse.
+    // What stock's own client makes of it; ours must not be much worse.
     let block = crate::capture("lzo", "v2_ok_doti");
     let text = decompress(&block, 1000).unwrap();
     assert!(
