@@ -1,3 +1,89 @@
-//! To be written.
+//! The life of a compile on the client's side.
+//!
+//! One agent serves one user: shims send it their compiles, it finds a host for each, has the shim preprocess, sends the
+//! text in distcc's protocol, and hands the outputs back as open files; or it tells the shim to compile by itself. The
+//! story of one compile is [`mod@job`]; everything else is what that story needs, in the order in which it needs it.
+//!
+//! The agent runs on one thread. Only what may take long without waiting for a file descriptor (name resolution,
+//! compression of large texts) runs on others. It never writes to standard output or error: it outlives the build that
+//! started it.
 
 #![forbid(unsafe_code)]
+
+mod serve;
+
+mod job;
+
+mod settings;
+
+mod host_lists;
+
+mod plan;
+
+mod compilers;
+
+mod dispatch;
+
+mod distribute;
+
+mod connect;
+
+mod socks;
+
+mod exchange;
+
+mod failure;
+
+mod answer;
+
+mod events;
+mod shim;
+mod side_log;
+mod sizes;
+mod slot_locks;
+mod state_files;
+mod why;
+
+use std::io;
+use std::os::unix::net::UnixListener;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// How long an agent without work stays, unless told otherwise.
+pub const IDLE_DEFAULT: Duration = Duration::from_secs(600);
+
+/// Most threads for work that would hold up the event loop.
+const BLOCKING_THREADS_MAX: usize = 16;
+
+/// What an agent is told when it starts.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// The directory that holds the socket.
+    pub dir: PathBuf,
+    /// The socket's file name in that directory.
+    pub socket_name: String,
+    /// How long to stay without work.
+    pub idle: Duration,
+    /// The host list of users who have none: `/etc/distcc/hosts`.
+    pub system_hosts: PathBuf,
+    /// Where to log what happens, if anywhere.
+    pub log_path: Option<PathBuf>,
+}
+
+/// Serves shims until nobody needs the agent any more: no work for [`Config::idle`], told to drain, `SIGTERM`, or the
+/// socket's file gone.
+///
+/// # Errors
+/// The event loop could not be set up.
+pub fn run(listener: UnixListener, config: Config) -> io::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .max_blocking_threads(BLOCKING_THREADS_MAX)
+        .enable_all()
+        .build()?;
+    let local = tokio::task::LocalSet::new();
+    let served = local.block_on(&runtime, serve::serve(listener, config));
+    drop(local);
+    // A name server that does not answer must not keep the agent.
+    runtime.shutdown_background();
+    served
+}

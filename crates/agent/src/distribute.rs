@@ -1,0 +1,365 @@
+//! A distributable job on its way through the hosts: preprocess and connect side by side, send, receive; when a host
+//! fails, the next one.
+//!
+//! The scheduler decides (orders), the shim preprocesses (messages), the network connects; whichever comes first is
+//! dealt with first. Once there is a text and a link, they meet in one exchange.
+
+use std::fs::File;
+use std::io;
+use std::pin::Pin;
+use std::rc::Rc;
+
+use place::{Event, HostId, Micros, WhyHere};
+use stock::{Phase, Reply, Version};
+use tokio::time::Instant;
+use wire::event::EventKind;
+use wire::{LogLevel, Preprocessed, ToAgent, ToShim};
+
+use crate::connect::{self, Link};
+use crate::dispatch::{Order, Ticket};
+use crate::exchange::{self, Text};
+use crate::failure::HostFailure;
+use crate::host_lists::JobHosts;
+use crate::job::{Inbox, Job, millis, why_here};
+use crate::plan::Local;
+use crate::why::Why;
+
+/// What is the same for every host.
+pub(crate) struct Plan<'a> {
+    /// The command line, compiler first.
+    pub(crate) argv: &'a [Vec<u8>],
+    /// What the shim's preprocessor is called with.
+    pub(crate) preprocess: Vec<std::ffi::OsString>,
+    /// The source as the command line names it, for messages.
+    pub(crate) source: String,
+}
+
+/// How the way through the hosts ended.
+pub(crate) enum Outcome {
+    /// A host answered.
+    Answered {
+        /// Its answer.
+        reply: Reply,
+        /// The host as the list names it.
+        host: String,
+    },
+    /// This machine compiles it, in this slot.
+    Here {
+        /// The slot's number.
+        slot: u32,
+        /// Why.
+        local: Local,
+    },
+    /// No host took it, and it may not run here.
+    Nowhere {
+        /// What the shim exits with.
+        exit_code: u8,
+    },
+}
+
+/// How far the preprocessed text is.
+enum TextState {
+    NotAsked,
+    Running,
+    Ready(Text),
+    /// It will not be needed: the job goes on here.
+    Unwanted(Why),
+}
+
+type Connecting<'a> = Pin<Box<dyn Future<Output = Result<Link, HostFailure>> + 'a>>;
+
+/// The job's slot on a host, and how far the connection is.
+enum Seat<'a> {
+    None,
+    Connecting(HostId, u32, Connecting<'a>),
+    Connected(HostId, u32, Link),
+}
+
+/// One job's way.
+pub(crate) struct Run<'a> {
+    job: &'a Job,
+    plan: &'a Plan<'a>,
+    hosts: &'a Rc<JobHosts>,
+    text: TextState,
+    seat: Seat<'a>,
+    /// The last host that failed, and the exit code that it would mean.
+    failed: Option<(String, u8)>,
+    waited: bool,
+}
+
+impl<'a> Run<'a> {
+    pub(crate) fn new(
+        job: &'a Job,
+        plan: &'a Plan<'a>,
+        hosts: &'a Rc<JobHosts>,
+        text: Option<Text>,
+    ) -> Self {
+        Self {
+            job,
+            plan,
+            hosts,
+            text: text.map_or(TextState::NotAsked, TextState::Ready),
+            seat: Seat::None,
+            failed: None,
+            waited: false,
+        }
+    }
+
+    /// Goes on until a host has answered or the scheduler has decided against hosts.
+    ///
+    /// # Errors
+    /// The shim is gone.
+    pub(crate) async fn see_through(
+        &mut self,
+        ticket: &mut Ticket,
+        inbox: &mut Inbox,
+    ) -> io::Result<Outcome> {
+        loop {
+            if let (TextState::Ready(_), Seat::Connected(..)) = (&self.text, &self.seat) {
+                if let Some(outcome) = self.exchange(ticket).await {
+                    return Ok(outcome);
+                }
+                continue;
+            }
+            tokio::select! {
+                biased;
+                order = ticket.next_order() => {
+                    if let Some(outcome) = self.obey(order, inbox).await? {
+                        return Ok(outcome);
+                    }
+                }
+                message = inbox.recv() => {
+                    if let Some((ToAgent::Preprocessed(done), file)) = message {
+                        self.preprocessed(done, file, ticket);
+                    }
+                }
+                connected = self.seat.connected() => self.connected(connected, ticket),
+            }
+        }
+    }
+
+    async fn obey(&mut self, order: Order, inbox: &mut Inbox) -> io::Result<Option<Outcome>> {
+        if !std::mem::replace(&mut self.waited, true) {
+            self.job.note_queued();
+        }
+        match order {
+            Order::Preprocess => {
+                let (host, slot) = self.seat.place().unwrap_or((HostId::LOCAL, 0));
+                self.job.show(Phase::Preprocess, self.name(host), slot);
+                self.text = TextState::Running;
+                let args = self.plan.preprocess.clone();
+                self.job
+                    .writer
+                    .send(&ToShim::Preprocess { args }, &[])
+                    .await?;
+            }
+            Order::Connect { host, slot } => {
+                // An order that crossed with the decision to stay here.
+                if !matches!(self.text, TextState::Unwanted(_)) {
+                    self.connect(host, slot);
+                }
+            }
+            Order::RunLocal { slot, why } => {
+                self.wait_for_preprocessor(inbox).await;
+                return Ok(Some(Outcome::Here {
+                    slot,
+                    local: self.why_local(why),
+                }));
+            }
+            Order::GiveUp => {
+                self.wait_for_preprocessor(inbox).await;
+                let no_hosts = stock::exit::ExitCode::NoHosts.code();
+                return Ok(Some(Outcome::Nowhere {
+                    exit_code: self.failed.as_ref().map_or(no_hosts, |(_, code)| *code),
+                }));
+            }
+        }
+        Ok(None)
+    }
+
+    fn connect(&mut self, id: HostId, slot: u32) {
+        let host = self
+            .hosts
+            .host(id)
+            .expect("the scheduler got it from this list");
+        if !matches!(self.text, TextState::Running) {
+            self.job.show(Phase::Connect, host.name(), slot);
+        }
+        let job = self.job;
+        let link = connect::connect(host, &job.settings, &job.request.env, &job.agent.resolver);
+        self.seat = Seat::Connecting(id, slot, Box::pin(link));
+    }
+
+    fn connected(&mut self, link: Result<Link, HostFailure>, ticket: &Ticket) {
+        let Seat::Connecting(host, slot, _) = self.seat else {
+            return;
+        };
+        match link {
+            Ok(link) => self.seat = Seat::Connected(host, slot, link),
+            Err(failure) => self.host_failed(host, &failure, ticket),
+        }
+    }
+
+    fn preprocessed(&mut self, done: Preprocessed, file: Option<File>, ticket: &Ticket) {
+        let job = self.job;
+        job.ended.borrow_mut().preprocess_cpu_ms += done.cpu_us / 1000;
+        let len = file
+            .as_ref()
+            .and_then(|file| Some(file.metadata().ok()?.len()));
+        let text = match (done.wait_status, file, len) {
+            (0, Some(file), Some(len)) if len <= stock::Limits::DEFAULT.body_bytes_max => {
+                Ok(Text { file, len })
+            }
+            (0, Some(_), Some(_)) => Err(Why::TooLarge),
+            (0, ..) => Err(Why::Internal),
+            _ => Err(Why::PreprocessorFailed),
+        };
+        match text {
+            Ok(text) => {
+                job.agent.sizes.learn(&job.request, text.len);
+                let bytes = text.len;
+                self.text = TextState::Ready(text);
+                ticket.tell(Event::Preprocessed { job: job.id, bytes });
+                if let Seat::Connecting(host, slot, _) = self.seat {
+                    job.show(Phase::Connect, self.name(host), slot);
+                }
+            }
+            Err(why) => {
+                self.text = TextState::Unwanted(why);
+                self.seat = Seat::None;
+                ticket.tell(Event::NeedsLocal { job: job.id });
+            }
+        }
+    }
+
+    /// Has the host compile. `None` if it failed and the job goes on.
+    async fn exchange(&mut self, ticket: &Ticket) -> Option<Outcome> {
+        let Seat::Connected(id, slot, mut link) = std::mem::replace(&mut self.seat, Seat::None)
+        else {
+            return None;
+        };
+        let TextState::Ready(text) = &self.text else {
+            return None;
+        };
+        let job = self.job;
+        let host = self
+            .hosts
+            .host(id)
+            .expect("the scheduler got it from this list");
+        // Hosts with `,cpp` get preprocessed text too, for as long as there is no include scanner.
+        let version = if host.lzo { Version::V2 } else { Version::V1 };
+        let start = Instant::now();
+        let answer = exchange::exchange(
+            &mut link,
+            version,
+            self.plan.argv,
+            text,
+            job.settings.io_timeout,
+            |phase| job.show(phase, host.name(), slot),
+        )
+        .await;
+        match answer {
+            Ok((reply, traffic)) => {
+                let mut ended = job.ended.borrow_mut();
+                ended.host = host.text.clone();
+                ended.remote_ms = millis(traffic.remote);
+                ended.sent_bytes += traffic.sent;
+                ended.received_bytes += traffic.received;
+                drop(ended);
+                // A compile that failed says nothing about the host's speed.
+                let took = (reply.wait_status == 0)
+                    .then(|| Micros::try_from(start.elapsed().as_micros()).unwrap_or(Micros::MAX));
+                ticket.tell(Event::HostAnswered { job: job.id, took });
+                Some(Outcome::Answered {
+                    reply,
+                    host: host.text.clone(),
+                })
+            }
+            Err(failure) => {
+                drop(link);
+                self.host_failed(id, &failure, ticket);
+                None
+            }
+        }
+    }
+
+    fn host_failed(&mut self, id: HostId, failure: &HostFailure, ticket: &Ticket) {
+        let (job, host) = (self.job, self.hosts.host(id));
+        let host = host.map_or("localhost", |host| &host.text);
+        let why = failure.to_string();
+        let backoff = job.settings.backoff;
+        // One line for each host and cool-down; a build has hundreds of jobs.
+        let level = if job.agent.is_new_failure(id, backoff) {
+            LogLevel::Warning
+        } else {
+            LogLevel::Info
+        };
+        let source = &self.plan.source;
+        job.log(level, format!("compile {source} on {host} failed: {why}"));
+        job.emit(EventKind::Retried {
+            host: host.to_owned(),
+            why,
+        });
+        self.failed = Some((host.to_owned(), failure.exit_code().code()));
+        self.seat = Seat::None;
+        let cool_down = Micros::try_from(backoff.as_micros()).unwrap_or(Micros::MAX);
+        ticket.tell(Event::HostFailed {
+            job: job.id,
+            cool_down,
+        });
+    }
+
+    /// The shim does one thing at a time.
+    async fn wait_for_preprocessor(&mut self, inbox: &mut Inbox) {
+        while matches!(self.text, TextState::Running) {
+            match inbox.recv().await {
+                Some((ToAgent::Preprocessed(_), _)) => self.text = TextState::NotAsked,
+                Some(_) => {}
+                // Whoever listens notices that the shim is gone, and ends all this.
+                None => std::future::pending().await,
+            }
+        }
+    }
+
+    fn why_local(&self, why: WhyHere) -> Local {
+        if let (WhyHere::Asked, TextState::Unwanted(why)) = (why, &self.text) {
+            return (*why).into();
+        }
+        let source = &self.plan.source;
+        match (&self.failed, why) {
+            (_, WhyHere::Listed) => {}
+            (Some((host, _)), _) => self.job.log(
+                LogLevel::Warning,
+                format!("failed to distribute {source} to {host}, running locally instead"),
+            ),
+            (None, _) => self.job.log(
+                LogLevel::Warning,
+                "failed to distribute, running locally instead",
+            ),
+        }
+        why_here(why).into()
+    }
+
+    fn name(&self, id: HostId) -> &str {
+        self.hosts.host(id).map_or("localhost", |host| host.name())
+    }
+}
+
+impl Seat<'_> {
+    fn place(&self) -> Option<(HostId, u32)> {
+        match self {
+            Self::None => None,
+            Self::Connecting(host, slot, _) | Self::Connected(host, slot, _) => {
+                Some((*host, *slot))
+            }
+        }
+    }
+
+    /// The end of connecting. Waits for ever when nothing is being connected.
+    async fn connected(&mut self) -> Result<Link, HostFailure> {
+        match self {
+            Self::Connecting(.., link) => link.as_mut().await,
+            Self::None | Self::Connected(..) => std::future::pending().await,
+        }
+    }
+}

@@ -1,0 +1,99 @@
+//! What can go wrong with a host. None of it is the user's code: the job goes on elsewhere.
+
+use std::io;
+use std::time::Duration;
+
+use stock::exit::ExitCode;
+
+/// Why a host did not give an answer that can be used.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum HostFailure {
+    /// Its name leads nowhere.
+    #[error("cannot resolve {name}: {source}")]
+    Resolve {
+        /// The name.
+        name: String,
+        /// What the resolver says.
+        source: io::Error,
+    },
+    /// None of its addresses accepts connections; the text is about the first.
+    #[error("connect to {address} failed: {source}")]
+    Connect {
+        /// Address or name, and port.
+        address: String,
+        /// What the kernel says.
+        source: io::Error,
+    },
+    /// Nothing came back from any address.
+    #[error("connect to {address} timed out after {} s", .after.as_secs())]
+    ConnectTimeout {
+        /// Address and port.
+        address: String,
+        /// How long was waited.
+        after: Duration,
+    },
+    /// The way out of the sandbox is blocked.
+    #[error("SOCKS proxy {proxy}: {source}")]
+    Proxy {
+        /// The proxy.
+        proxy: String,
+        /// What it says, or the kernel.
+        source: io::Error,
+    },
+    /// The ssh command cannot be started.
+    #[error("cannot start {command}: {source}")]
+    Ssh {
+        /// The command.
+        command: String,
+        /// What the kernel says.
+        source: io::Error,
+    },
+    /// The connection broke before everything was sent, and no answer came.
+    #[error("sending failed: {0}")]
+    Send(io::Error),
+    /// The connection broke in the middle of the answer.
+    #[error("receiving failed: {0}")]
+    Receive(io::Error),
+    /// No byte for too long.
+    #[error("no answer within {} s (DISTCC_IO_TIMEOUT)", .0.as_secs())]
+    Timeout(Duration),
+    /// It hung up without a word, as stock servers do when they refuse something.
+    #[error(
+        "server provided no answer. Does it allow this client's address, does it have the compiler, and is it listed \
+         in the server's /usr/lib/distcc?{hint}"
+    )]
+    NoAnswer {
+        /// What ssh wrote to its standard error, if anything.
+        hint: String,
+    },
+    /// The answer is none.
+    #[error("{0}")]
+    Protocol(#[from] stock::DecodeError),
+    /// The request cannot be written in this protocol.
+    #[error("{0}")]
+    Encode(#[from] stock::EncodeError),
+    /// The answer does not decompress.
+    #[error("{0}: {source}", source = .0.source)]
+    Unpack(#[from] stock::UnpackError),
+    /// This machine is short of something.
+    #[error("{0}")]
+    Here(io::Error),
+}
+
+impl HostFailure {
+    /// The exit code when the job may not run anywhere else.
+    pub(crate) fn exit_code(&self) -> ExitCode {
+        match self {
+            Self::Resolve { .. } | Self::Connect { .. } | Self::Proxy { .. } | Self::Ssh { .. } => {
+                ExitCode::ConnectFailed
+            }
+            Self::ConnectTimeout { .. } => ExitCode::ConnectFailed,
+            Self::Timeout(_) => ExitCode::TimedOut,
+            Self::Send(_) | Self::Receive(_) | Self::Here(_) => ExitCode::IoError,
+            Self::NoAnswer { .. } | Self::Protocol(stock::DecodeError::Closed { .. }) => {
+                ExitCode::Truncated
+            }
+            Self::Protocol(_) | Self::Encode(_) | Self::Unpack(_) => ExitCode::ProtocolError,
+        }
+    }
+}

@@ -1,0 +1,354 @@
+//! The life of a compile, from the shim's request to its end. [`story`] tells it.
+//!
+//! Around the story, [`run`] does what holds at any moment: it keeps the shim patient while it waits, and when the shim
+//! goes away (Ctrl-C, or the end of a local compile) it drops the story, which closes the host's connection, kills ssh,
+//! gives slots back and removes the state file.
+
+use std::cell::{Cell, RefCell};
+use std::fs::File;
+use std::io;
+use std::rc::Rc;
+use std::time::Duration;
+
+use place::{Event, JobId, WhyHere};
+use stock::Phase;
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+use wire::event::{Ended, EventKind, JobPhase, LocalReason};
+use wire::{JobRequest, LogLevel, LogLine, ToAgent, ToShim};
+
+use crate::answer;
+use crate::dispatch::{Needs, Order, Ticket};
+use crate::distribute::{self, Outcome, Run};
+use crate::exchange::Text;
+use crate::host_lists::JobHosts;
+use crate::plan::{self, Local};
+use crate::serve::Agent;
+use crate::settings::Settings;
+use crate::shim::{Reader, Writer};
+use crate::slot_locks::LockDir;
+use crate::state_files::StateFile;
+use crate::why::Why;
+
+/// Messages from the shim after its request.
+pub(crate) type Inbox = mpsc::UnboundedReceiver<(ToAgent, Option<File>)>;
+
+/// One compile.
+pub(crate) struct Job {
+    pub(crate) agent: Rc<Agent>,
+    pub(crate) id: JobId,
+    pub(crate) request: JobRequest,
+    pub(crate) settings: Settings,
+    pub(crate) writer: Writer,
+    /// The source's name, for people.
+    pub(crate) file: String,
+    started: Instant,
+    log: RefCell<Vec<LogLine>>,
+    /// How it ended, as far as it is known.
+    pub(crate) ended: RefCell<Ended>,
+    state: StateFile,
+    /// Nobody reads at the other end any more: the shim has become the compiler.
+    is_compiler: Cell<bool>,
+}
+
+/// Serves one shim to the end of its compile.
+pub(crate) async fn run(agent: Rc<Agent>, request: JobRequest, mut reader: Reader, writer: Writer) {
+    let settings = Settings::of(&request);
+    let file = display_name(&request);
+    let state = agent.states.open(&settings.dir, request.pid, &file);
+    let job = Job {
+        id: agent.next_job(),
+        request,
+        settings,
+        writer,
+        file,
+        started: Instant::now(),
+        log: RefCell::default(),
+        ended: RefCell::default(),
+        state,
+        is_compiler: Cell::new(false),
+        agent,
+    };
+    job.emit(EventKind::Started {
+        pid: job.request.pid,
+        file: job.file.clone(),
+    });
+    let (messages, mut inbox) = mpsc::unbounded_channel();
+    let listen = async {
+        // An error is a shim that talks nonsense; it is treated as one that went away.
+        while let Ok(Some(message)) = reader.next().await {
+            messages.send(message).unwrap_or_default();
+        }
+    };
+    tokio::select! {
+        biased;
+        // An error means that the shim is gone.
+        told = story(&job, &mut inbox) => told.unwrap_or_default(),
+        () = listen => {}
+        () = job.keep_patient() => {}
+    }
+    job.finish();
+}
+
+/// The life of a compile.
+async fn story(job: &Job, inbox: &mut Inbox) -> io::Result<()> {
+    job.complain_about_settings();
+    let hosts = job.agent.host_lists.of(&job.settings);
+
+    // Outputs and response files are named relative to a directory: it has to be the same one for both.
+    if !plan::same_tree(&job.request) {
+        return stay(job, &hosts, Why::OtherTree.into()).await;
+    }
+    // What does the command line ask for, and may it leave this machine?
+    let invocation = match plan::understand(&job.request, &job.agent.compilers) {
+        Ok(invocation) => invocation,
+        Err(local) => return stay(job, &hosts, local).await,
+    };
+    // Is there anywhere to go?
+    if hosts.candidates.is_empty() {
+        return nowhere(job, &hosts).await;
+    }
+    for complaint in hosts.complaints() {
+        job.log(LogLevel::Warning, complaint.clone());
+    }
+    // What would a host have to run?
+    let argv = plan::host_argv(
+        &job.request,
+        &invocation,
+        &job.settings,
+        &job.agent.compilers,
+    );
+    let argv = match argv.await {
+        Ok(argv) => argv,
+        Err(local) => return stay(job, &hosts, local).await,
+    };
+    // Is there anything to preprocess?
+    let source = invocation.source().unwrap_or_default();
+    let text = match invocation.source_is_preprocessed() {
+        false => None,
+        true => match plan::preprocessed_source(&job.request, source) {
+            Ok(text) => Some(text),
+            Err(local) => return stay(job, &hosts, local).await,
+        },
+    };
+
+    // Wait for a slot; preprocess and connect; send and receive; on failure go on to another host.
+    let mut ticket = distributable(job, &hosts, text.as_ref());
+    let plan = distribute::Plan {
+        argv: &argv,
+        preprocess: invocation.preprocess_argv(),
+        source: source.to_string_lossy().into_owned(),
+    };
+    let mut run = Run::new(job, &plan, &hosts, text);
+    let outcome = run.see_through(&mut ticket, inbox).await?;
+
+    // Hand over what came of it.
+    match outcome {
+        Outcome::Answered { reply, host } => {
+            answer::deliver(job, ticket, inbox, &invocation, reply, &host).await
+        }
+        Outcome::Here { slot, local } => become_compiler(job, slot, local).await,
+        Outcome::Nowhere { exit_code } => {
+            job.log(
+                LogLevel::Error,
+                "failed to distribute and fallbacks are disabled",
+            );
+            job.abort(exit_code).await
+        }
+    }
+}
+
+/// No host can be used: local with one line that says so, or not at all.
+async fn nowhere(job: &Job, hosts: &Rc<JobHosts>) -> io::Result<()> {
+    let mut text = match hosts.source.as_str() {
+        "" => "no hostlist is set; can't distribute work".to_owned(),
+        source => format!("{source} contained no hosts; can't distribute work"),
+    };
+    for complaint in hosts.complaints() {
+        text = format!("{complaint}; {text}");
+    }
+    if !job.settings.fallback {
+        job.log(LogLevel::Warning, text);
+        job.log(
+            LogLevel::Error,
+            "failed to distribute and fallbacks are disabled",
+        );
+        return job.abort(stock::exit::ExitCode::NoHosts.code()).await;
+    }
+    job.log(
+        LogLevel::Warning,
+        format!("{text}: failed to distribute, running locally instead"),
+    );
+    stay(job, hosts, Why::NoHosts.into()).await
+}
+
+/// Waits for a slot of this machine and lets the shim compile.
+async fn stay(job: &Job, hosts: &Rc<JobHosts>, local: Local) -> io::Result<()> {
+    let slots = if local.preprocesses {
+        hosts.preprocess_slots
+    } else {
+        hosts.local_slots
+    };
+    let arrival = Event::ArrivedLocal { job: job.id, slots };
+    let mut ticket = job
+        .agent
+        .dispatcher
+        .enter(job.id, needs(job, hosts), arrival);
+    loop {
+        if let Order::RunLocal { slot, .. } = ticket.next_order().await {
+            job.note_queued();
+            return become_compiler(job, slot, local).await;
+        }
+    }
+}
+
+/// The shim becomes the compiler. Never returns: the end of the connection is the end of the compile.
+pub(crate) async fn become_compiler(job: &Job, slot: u32, local: Local) -> io::Result<()> {
+    job.show(Phase::Compile, "localhost", slot);
+    job.log(
+        local.level,
+        format!("{}: runs locally: {}", job.file, local.reason.sentence),
+    );
+    job.note_local(local.reason);
+    let log = job.log.take();
+    job.is_compiler.set(true);
+    job.writer.send(&ToShim::RunLocal { log }, &[]).await?;
+    std::future::pending().await
+}
+
+fn distributable(job: &Job, hosts: &Rc<JobHosts>, text: Option<&Text>) -> Ticket {
+    let arrival = Event::Arrived(place::Job {
+        id: job.id,
+        candidates: hosts.candidates_for(job.id.0),
+        cost: text.map_or_else(|| job.agent.sizes.estimate(&job.request), |text| text.len),
+        preprocessed: text.is_some(),
+        may_run_locally: job.settings.fallback,
+        local_slots: hosts.local_slots,
+        preprocess_slots: hosts.preprocess_slots,
+    });
+    job.agent
+        .dispatcher
+        .enter(job.id, needs(job, hosts), arrival)
+}
+
+fn needs(job: &Job, hosts: &Rc<JobHosts>) -> Needs {
+    Needs {
+        hosts: Rc::clone(hosts),
+        locks: LockDir::new(&job.settings.dir),
+        backoff: job.settings.backoff,
+    }
+}
+
+/// The source's or output's base name: the last word that does not look like an option.
+fn display_name(request: &JobRequest) -> String {
+    let words = request.args.iter().rev().map(|word| word.to_string_lossy());
+    let mut files = words.filter(|word| !word.starts_with('-'));
+    let source = files
+        .clone()
+        .find(|word| word.contains('.') && !word.ends_with(".o"));
+    let path = source.or_else(|| files.next()).unwrap_or_default();
+    let name = path.rsplit('/').next().unwrap_or_default();
+    name.to_owned()
+}
+
+impl Job {
+    /// Adds a line that the shim logs at the end.
+    pub(crate) fn log(&self, level: LogLevel, text: impl Into<String>) {
+        let line = LogLine::new(level, text);
+        self.agent.side_log.line(&line, self.id.0);
+        self.log.borrow_mut().push(line);
+    }
+
+    pub(crate) fn take_log(&self) -> Vec<LogLine> {
+        self.log.take()
+    }
+
+    pub(crate) fn emit(&self, kind: EventKind) {
+        let run = self.settings.run.as_deref();
+        self.agent.watchers.emit(self.id.0, run, kind);
+    }
+
+    /// Shows monitors and watchers what the job does.
+    pub(crate) fn show(&self, phase: Phase, host: &str, slot: u32) {
+        self.state.show(phase, host, slot);
+        let phase = match phase {
+            Phase::Startup | Phase::Blocked | Phase::Done => JobPhase::Blocked,
+            Phase::Connect => JobPhase::Connect,
+            Phase::Preprocess => JobPhase::Preprocess,
+            Phase::Send => JobPhase::Send,
+            Phase::Compile => JobPhase::Compile,
+            Phase::Receive => JobPhase::Receive,
+        };
+        self.emit(EventKind::Phase {
+            phase,
+            host: host.to_owned(),
+            slot,
+        });
+    }
+
+    /// The job has waited for the scheduler until now.
+    pub(crate) fn note_queued(&self) {
+        self.ended.borrow_mut().queued_ms = millis(self.started.elapsed());
+    }
+
+    pub(crate) fn note_local(&self, reason: LocalReason) {
+        let mut ended = self.ended.borrow_mut();
+        ended.host = "localhost".to_owned();
+        ended.local = Some(reason);
+    }
+
+    /// Lets the shim do what it likes from now on; only its end is waited for.
+    pub(crate) fn leave_alone(&self) {
+        self.is_compiler.set(true);
+    }
+
+    pub(crate) async fn abort(&self, exit_code: u8) -> io::Result<()> {
+        self.ended.borrow_mut().wait_status = Some(i32::from(exit_code) << 8);
+        let log = self.take_log();
+        self.writer
+            .send(&ToShim::Abort { exit_code, log }, &[])
+            .await
+    }
+
+    /// Says now and then that the agent still lives.
+    async fn keep_patient(&self) {
+        let interval = Duration::from_millis(wire::limits::ALIVE_INTERVAL_MS);
+        loop {
+            tokio::time::sleep(interval).await;
+            if !self.is_compiler.get() {
+                // A shim that is gone is noticed by the one who listens.
+                self.writer
+                    .send(&ToShim::Alive, &[])
+                    .await
+                    .unwrap_or_default();
+            }
+        }
+    }
+
+    fn complain_about_settings(&self) {
+        for complaint in &self.settings.complaints {
+            if self.agent.is_new_complaint(complaint) {
+                self.log(LogLevel::Warning, complaint.clone());
+            }
+        }
+    }
+
+    fn finish(&self) {
+        let mut ended = self.ended.take();
+        ended.wall_ms = millis(self.started.elapsed());
+        self.emit(EventKind::Ended(ended));
+    }
+}
+
+pub(crate) fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// Why the scheduler sent a job here, in the agent's words.
+pub(crate) fn why_here(why: WhyHere) -> Why {
+    match why {
+        WhyHere::Listed => Why::Listed,
+        WhyHere::HostsCooling => Why::HostsCooling,
+        WhyHere::HostsFailed | WhyHere::Asked => Why::HostsFailed,
+    }
+}

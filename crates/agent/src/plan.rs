@@ -1,0 +1,141 @@
+//! What a job asks for: understood from its command line, or why it must stay on this machine.
+
+use std::ffi::{OsStr, OsString};
+use std::fs::{self, File};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+use cmdline::{Invocation, Mode, Placement, WhyLocal};
+use wire::event::LocalReason;
+use wire::{JobRequest, LogLevel};
+
+use crate::compilers::Compilers;
+use crate::exchange::Text;
+use crate::settings::Settings;
+use crate::why::Why;
+
+/// A reason to stay on this machine.
+#[derive(Debug, Clone)]
+pub(crate) struct Local {
+    /// Code and sentence.
+    pub(crate) reason: LocalReason,
+    /// How loudly to say so. Probes and links are nobody's concern.
+    pub(crate) level: LogLevel,
+    /// It only preprocesses, so the preprocessors' number limits it.
+    pub(crate) preprocesses: bool,
+}
+
+impl From<Why> for Local {
+    fn from(why: Why) -> Self {
+        Self {
+            reason: why.into(),
+            level: LogLevel::Info,
+            preprocesses: false,
+        }
+    }
+}
+
+/// Variables that make GCC write a dependency file whose target depends on how it is called.
+const DEPENDENCY_VARIABLES: &[&str] = &["DEPENDENCIES_OUTPUT", "SUNPRO_DEPENDENCIES"];
+
+/// Reads the command line. A job that passes may go to any host.
+///
+/// # Errors
+/// Why it stays here.
+pub(crate) fn understand(job: &JobRequest, compilers: &Compilers) -> Result<Invocation, Local> {
+    let cwd = Path::new(&job.cwd);
+    let mut read = |name: &OsStr| fs::read(cwd.join(name)).ok();
+    let invocation = cmdline::parse(&job.args, compilers.driver(job), &mut read);
+    let why = match invocation.where_to() {
+        Placement::Local(why) => why,
+        Placement::Distributable => {
+            let lists_dependencies = DEPENDENCY_VARIABLES
+                .iter()
+                .any(|name| job.var(name).is_some());
+            if !lists_dependencies {
+                return Ok(invocation);
+            }
+            WhyLocal::DependencyFileLost
+        }
+    };
+    let sentence = invocation.explain().unwrap_or_else(|| why.to_string());
+    let level = match why {
+        WhyLocal::Configure | WhyLocal::Link | WhyLocal::Informational | WhyLocal::NoSource => {
+            LogLevel::Debug
+        }
+        _ => LogLevel::Info,
+    };
+    Err(Local {
+        reason: LocalReason {
+            code: why.code().to_owned(),
+            sentence,
+        },
+        level,
+        preprocesses: invocation.mode() == Mode::Preprocess,
+    })
+}
+
+/// The command line for hosts, compiler first.
+///
+/// # Errors
+/// Why it stays here after all.
+pub(crate) async fn host_argv(
+    job: &JobRequest,
+    invocation: &Invocation,
+    settings: &Settings,
+    compilers: &Compilers,
+) -> Result<Vec<Vec<u8>>, Local> {
+    let expanded = if invocation.native_options().is_empty() {
+        None
+    } else {
+        let expanded = compilers.expand_native(job, invocation).await;
+        Some(expanded.ok_or(Why::NativeUnknown)?)
+    };
+    let invocation = expanded.as_ref().unwrap_or(invocation);
+    let (name, more) = if settings.rewrite_names {
+        compilers.name_for_hosts(job, invocation.args()).await
+    } else {
+        (job.compiler.clone(), Vec::new())
+    };
+    let mut argv = vec![name];
+    argv.extend(invocation.server_argv(compilers_cwd(job)));
+    argv.extend(more);
+    Ok(argv.into_iter().map(OsString::into_vec).collect())
+}
+
+/// The directory as the compiler would name it in debug information: `$PWD` if that is this directory.
+fn compilers_cwd(job: &JobRequest) -> &OsStr {
+    match job.var("PWD") {
+        Some(pwd) if pwd.as_bytes().starts_with(b"/") && is_directory(pwd, job) => pwd,
+        _ => &job.cwd,
+    }
+}
+
+/// Whether the agent sees the job's directory at the place where the shim sees it.
+pub(crate) fn same_tree(job: &JobRequest) -> bool {
+    is_directory(&job.cwd, job)
+}
+
+fn is_directory(path: &OsStr, job: &JobRequest) -> bool {
+    fs::metadata(path).is_ok_and(|meta| meta.dev() == job.cwd_dev && meta.ino() == job.cwd_ino)
+}
+
+/// The source of a job that needs no preprocessing.
+///
+/// # Errors
+/// Why it stays here after all.
+pub(crate) fn preprocessed_source(job: &JobRequest, source: &OsStr) -> Result<Text, Local> {
+    let open = || {
+        let file = File::open(Path::new(&job.cwd).join(source))?;
+        let meta = file.metadata()?;
+        Ok::<_, std::io::Error>((file, meta))
+    };
+    match open() {
+        Ok((file, meta)) if meta.is_file() => Ok(Text {
+            file,
+            len: meta.len(),
+        }),
+        _ => Err(Why::SourceUnreadable.into()),
+    }
+}

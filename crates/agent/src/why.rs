@@ -1,0 +1,72 @@
+//! Why the agent keeps a compile on this machine, beyond what the command line says (`cmdline::WhyLocal`).
+//!
+//! Codes are for scripts and never change; sentences are for people and fit after "runs locally: ".
+
+use wire::event::LocalReason;
+
+macro_rules! reasons {
+    ($($variant:ident, $code:literal, $sentence:literal;)*) => {
+        /// A reason of the agent's.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub(crate) enum Why {
+            $(#[doc = $sentence] $variant,)*
+        }
+
+        impl Why {
+            #[cfg(test)]
+            pub(crate) const ALL: &'static [Self] = &[$(Self::$variant,)*];
+
+            /// The stable name.
+            pub(crate) fn code(self) -> &'static str {
+                match self { $(Self::$variant => $code,)* }
+            }
+
+            /// One sentence for people.
+            pub(crate) fn sentence(self) -> &'static str {
+                match self { $(Self::$variant => $sentence,)* }
+            }
+        }
+    };
+}
+
+reasons! {
+    HostsCooling, "hosts-cooling-down", "every host failed a short while ago and is left alone for now";
+    HostsFailed, "hosts-failed", "the hosts it was tried on failed";
+    InstallFailed, "install-failed", "the result could not be put in place";
+    Internal, "internal", "memory or files for the job are exhausted";
+    Listed, "localhost-listed", "the host list names this machine, and it was the best choice";
+    NativeUnknown, "native-unknown", "the compiler did not say what `native` means on this machine";
+    NoHosts, "no-hosts", "no host can be used";
+    OtherTree, "other-tree", "the agent sees other files in the job's directory";
+    PreprocessorFailed, "preprocessor-failed", "the preprocessor failed, so the compile will fail here too and say why";
+    RemoteFailed, "remote-failed", "the compile failed on the host and is repeated here";
+    SourceUnreadable, "source-unreadable", "the preprocessed source could not be read";
+    TooLarge, "too-large", "the preprocessed source is larger than a server accepts";
+}
+
+impl From<Why> for LocalReason {
+    fn from(why: Why) -> Self {
+        Self {
+            code: why.code().to_owned(),
+            sentence: why.sentence().to_owned(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_are_unique_and_differ_from_the_command_lines() {
+        let mut codes: Vec<_> = Why::ALL.iter().map(|why| why.code()).collect();
+        codes.extend(cmdline::WhyLocal::ALL.iter().map(|why| why.code()));
+        let count = codes.len();
+        codes.sort_unstable();
+        codes.dedup();
+        assert_eq!(codes.len(), count);
+        for why in Why::ALL {
+            assert!(!why.sentence().ends_with('.'));
+        }
+    }
+}
