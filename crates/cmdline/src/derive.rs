@@ -4,7 +4,7 @@ use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
 use crate::invocation::{Invocation, Mode};
-use crate::lang::{stock_extension, stock_source};
+use crate::lang::{self, Kind, stock_extension, stock_source};
 use crate::name::Family;
 use crate::table::Effect;
 use crate::words::{Item, What};
@@ -113,6 +113,10 @@ impl Invocation {
                 [b"-fdebug-compilation-dir=", cwd.as_bytes()].concat(),
             ));
         }
+        // Clang expands its predefined macros (`linux`) in preprocessed text again.
+        if self.driver.family == Family::Clang {
+            argv.push("-undef".into());
+        }
         argv
     }
 
@@ -149,7 +153,11 @@ impl Invocation {
         let Some(language) = self.language() else {
             return argv.push(source.clone());
         };
-        let told = stock_extension(source) == Some(language.preprocessed_extension());
+        // A C++ driver takes the copy of a C source for C++, whatever the words said.
+        let told = stock_extension(source).is_some_and(|extension| {
+            let copy = format!("copy.{extension}");
+            lang::kind(OsStr::new(&copy), None, self.driver.cxx) == Kind::Preprocessed(language)
+        });
         if !told {
             argv.extend(["-x".into(), language.preprocessed_name().into()]);
         }

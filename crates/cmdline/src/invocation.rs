@@ -283,18 +283,20 @@ impl Invocation {
             .collect()
     }
 
-    /// The same invocation with the native options replaced: all of them go, and the expansion stands where the
-    /// first was.
+    /// The same invocation with the native options replaced: all of them go, and the expansion stands in front of
+    /// all other words, where the compilers put it themselves. Preprocess with the original, which says the same here.
     #[must_use]
     pub fn expand_native(&self, expansion: &[OsString]) -> Self {
-        let mut args = Vec::with_capacity(self.args.len() + expansion.len());
-        let mut rest = Some(expansion);
-        for item in &self.items {
-            if is_native(item, &self.args) {
-                args.extend(rest.take().into_iter().flatten().cloned());
-            } else {
-                args.extend_from_slice(item.slice(&self.args));
-            }
+        if self.native_options().is_empty() {
+            return self.clone();
+        }
+        let mut args = expansion.to_vec();
+        for item in self
+            .items
+            .iter()
+            .filter(|item| !is_native(item, &self.args))
+        {
+            args.extend_from_slice(item.slice(&self.args));
         }
         understand(args, self.driver)
     }

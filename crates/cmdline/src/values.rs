@@ -51,6 +51,14 @@ pub(crate) fn verdict(
     }
     match item.effect(family)? {
         Effect::Local(why) => Some(why),
+        // Some compiler may take the option for a flag, and then its argument for an option.
+        Effect::Plain if item.words == 2 && value.as_bytes().starts_with(b"-") => {
+            Some(WhyLocal::AmbiguousOption)
+        }
+        // Some compiler may take the option for a flag, and then its argument for an option.
+        Effect::Plain if item.words == 2 && value.as_bytes().starts_with(b"-") => {
+            Some(WhyLocal::AmbiguousOption)
+        }
         Effect::Assembler if args[item.word].as_bytes().starts_with(b"-Wa,") => value
             .as_bytes()
             .split(|&b| b == b',')
@@ -115,12 +123,17 @@ fn xclang(value: &OsStr, previous: &OsStr, family: Option<Family>) -> Option<Why
         return names_path(value).then_some(WhyLocal::CompilerPlugin);
     }
     if previous == "-target-feature" {
-        return None;
+        // A feature may look like an option, but must not look like one that does harm.
+        let harm = find(value.as_bytes()).filter(|(row, _)| matches!(row.effect, Effect::Local(_)));
+        return harm.map(|_| WhyLocal::CompilerPlugin);
     }
     if !begins(value, XCLANG_HARMLESS) || names_path(value) {
         return Some(WhyLocal::CompilerPlugin);
     }
-    let row = find(value.as_bytes()).map(|(row, _)| row.effect);
+    // One letter and the rest of the word is the driver's way to write options, not the inner compiler's.
+    let row = find(value.as_bytes())
+        .filter(|(row, _)| row.name.len() > 2)
+        .map(|(row, _)| row.effect);
     match row {
         None | Some(Effect::Plain | Effect::PathName | Effect::Machine | Effect::Llvm) => None,
         Some(Effect::Local(why)) => Some(why),

@@ -68,6 +68,7 @@ reasons! {
     Link, "link", "it links";
     Lto, "lto", "link-time optimisation is refused by stock servers";
     Modules, "modules", "modules read and write compiled interfaces on this machine";
+    Native, "native", "what `native` means for this machine's processor could not be found out";
     NoAssemble, "no-assemble", "it makes no object or assembler file";
     NoSource, "no-source", "no source file was recognised";
     Offload, "offload", "offloading to an accelerator compiles in several passes";

@@ -1,0 +1,10 @@
+//! Tests against the real compilers and with mutated command lines.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod compiler;
+mod dependency_files;
+mod mutations;
+mod native;
+mod objects;
+mod placements;
+mod server;
