@@ -134,3 +134,106 @@ fn stock(it: &Invocation) -> Result<(), Local> {
     stock_scan::stumbles(&words)
         .map_err(|at| (WhyLocal::StockRefuses, at.map(|at| words[at].clone())))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::invocation::understand;
+    use crate::name::{Driver, Family};
+    use crate::refusal::RefusalCode;
+    use crate::table::{Effect, ROWS, Take, Who};
+    use crate::{Input, Placement, server_check};
+
+    /// The words of an option with an argument that makes sense for it.
+    fn option(name: &str, take: Take, effect: Effect) -> Vec<OsString> {
+        let value = match effect {
+            Effect::Assembler => "--noexecstack",
+            Effect::Xclang | Effect::Llvm => "-fno-builtin",
+            Effect::CppWords => "-DX",
+            Effect::Language => "c",
+            Effect::DumpLetters => "A",
+            Effect::DiagnosticsFormat => "text",
+            _ => "value",
+        };
+        match take {
+            Take::Nothing => vec![name.into()],
+            Take::Joined | Take::Either => vec![format!("{name}{value}").into()],
+            Take::Separate => vec![name.into(), value.into()],
+        }
+    }
+
+    /// Every row does what it says, for a client and for a server.
+    #[test]
+    fn every_row_has_its_effect() {
+        for row in ROWS {
+            let family = if row.who == Who::Clang {
+                Family::Clang
+            } else {
+                Family::Gcc
+            };
+            let option = option(row.name, row.take, row.effect);
+            let args = [option.clone(), vec!["-c".into(), "a.c".into()]].concat();
+            let it = understand(args.clone(), Driver { family, cxx: false });
+            let sent = it.server_argv(OsStr::new("/"));
+            let sent = sent.windows(option.len()).any(|words| words == option);
+            let place = it.where_to();
+            let server = server_check(
+                &[vec!["gcc".into()], args, vec!["-o".into(), "a.o".into()]].concat(),
+                Input::Preprocessed,
+            );
+            match row.effect {
+                Effect::Local(why) => {
+                    assert_eq!(place, Placement::Local(why), "{option:?}");
+                    assert_eq!(
+                        server.err().map(|refusal| refusal.code),
+                        RefusalCode::of(why),
+                        "{option:?}"
+                    );
+                }
+                Effect::Mode(Mode::Compile | Mode::AssembleText) => {
+                    assert_eq!(place, Placement::Distributable, "{option:?}")
+                }
+                Effect::Mode(_) => {
+                    assert!(matches!(place, Placement::Local(_)), "{option:?}");
+                    assert_eq!(
+                        server.unwrap_err().code,
+                        RefusalCode::NotOneCompile,
+                        "{option:?}"
+                    );
+                }
+                Effect::Dep(_) => assert!(
+                    !sent && server.is_err() && place == Placement::Distributable,
+                    "{option:?}"
+                ),
+                Effect::Cpp
+                | Effect::CppPath
+                | Effect::CppWords
+                | Effect::Linker
+                | Effect::Language => {
+                    assert!(
+                        !sent && server.is_ok() && place == Placement::Distributable,
+                        "{option:?}"
+                    );
+                }
+                Effect::Output => assert_eq!(it.output().unwrap(), "value", "{option:?}"),
+                Effect::Lto => assert_eq!(place, Placement::Local(WhyLocal::Lto)),
+                _ => assert!(
+                    sent && server.is_ok() && place == Placement::Distributable,
+                    "{option:?} {:?}",
+                    it.explain()
+                ),
+            }
+        }
+    }
+
+    /// No effect without a row, and no reason that nothing gives.
+    #[test]
+    fn every_effect_has_a_row() {
+        let kinds: std::collections::HashSet<_> = ROWS
+            .iter()
+            .map(|row| std::mem::discriminant(&row.effect))
+            .collect();
+        // The variants of `Effect`; `every_row_has_its_effect` fails to say what a new one does until it is listed.
+        assert_eq!(kinds.len(), 24);
+    }
+}

@@ -516,6 +516,7 @@ pub(crate) const ROWS: &[Row] = &[
     row("-objc-isystem",                             Either,   CppPath),
     row("-objcmt-",                                  Joined,   Local(Why::SpecialOutput)),
     row("-objcxx-isystem",                           Either,   CppPath),
+    row("-object-file-name=",                        Joined,   Local(Why::StockRefuses)),
     row("-offload",                                  Joined,   Local(Why::Offload)),
     row("-p",                                        Nothing,  Plain),
     row("-pass-exit-codes",                          Nothing,  Linker),

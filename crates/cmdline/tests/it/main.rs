@@ -8,3 +8,4 @@ mod native;
 mod objects;
 mod placements;
 mod server;
+mod stock;

@@ -12,25 +12,31 @@ const PIECES: &str = "-c -S -E -o x.o -o y.o -oz.o - -- a.c b.cc c.CPP d.i e.o f
     -framework F -T s -fnew=/p -fnew -unknown --unknown -ffile-prefix-map=/a=b -fworking-directory -fno-working-directory \
     -pipe -pthread -static -Xassembler --noexecstack -mllvm -inline-threshold=3 -Xlinker -object-file-name=q -xx -x";
 
+/// A random command line, compiler first. Most would be hopeless; many are made nearly right.
+pub(crate) fn random_words(seed: u64) -> Vec<String> {
+    let pieces: Vec<&str> = PIECES.split_whitespace().collect();
+    let mut rng = Rng::with_seed(seed);
+    let compiler = rng
+        .choice(["gcc", "g++", "clang", "clang++-14", "cc"])
+        .unwrap();
+    let mut words = vec![compiler.to_string()];
+    for _ in 0..rng.usize(0..9) {
+        words.push(rng.choice(&pieces).unwrap().to_string());
+    }
+    if rng.bool() {
+        words.extend(["-c".into(), "main.c".into()]);
+    }
+    words
+}
+
 #[test]
 fn random_command_lines() {
-    let pieces: Vec<&str> = PIECES.split_whitespace().collect();
     let mut distributable = 0_u32;
     for seed in 0..60_000 {
-        let mut rng = Rng::with_seed(seed);
-        let compiler = rng
-            .choice(["gcc", "g++", "clang", "clang++-14", "cc"])
-            .unwrap();
-        let mut words = vec![compiler.to_string()];
-        for _ in 0..rng.usize(0..9) {
-            words.push(rng.choice(&pieces).unwrap().to_string());
-        }
-        // Most random lines are hopeless; make many of them nearly right.
-        if rng.bool() {
-            words.extend(["-c".into(), "main.c".into()]);
-        }
+        let words = random_words(seed);
         let mut data = words.join("\n").into_bytes();
-        if rng.u8(0..4) == 0 && !data.is_empty() {
+        let mut rng = Rng::with_seed(seed);
+        if rng.u8(0..4) == 0 {
             for _ in 0..rng.usize(1..4) {
                 let at = rng.usize(0..data.len());
                 data[at] = rng.u8(..);
