@@ -1,3 +1,7 @@
-//! To be written.
+//! The `farcc` program and all its other names; see the library beside it.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    farcc::main(farcc::World::of_this_process())
+}
