@@ -90,8 +90,13 @@ impl Invocation {
     /// real path. Only meaningful for distributable invocations without native options.
     #[must_use]
     pub fn server_argv(&self, cwd: &OsStr) -> Vec<OsString> {
+        self.server_argv_with(&self.items, cwd)
+    }
+
+    /// The server's words for these items.
+    pub(crate) fn server_argv_with(&self, items: &[Item], cwd: &OsStr) -> Vec<OsString> {
         let mut argv = Vec::with_capacity(self.args.len() + 4);
-        for item in &self.items {
+        for item in items {
             self.server_words(item, &mut argv);
         }
         if self.outputs_given.is_empty()

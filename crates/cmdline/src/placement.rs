@@ -96,7 +96,9 @@ fn options(it: &Invocation) -> Result<(), Local> {
             let words = item.slice(&it.args).join(OsStr::new(" "));
             return Err((why, Some(words)));
         }
-        previous = item.value(&it.args);
+        if item.effect(None) == Some(Effect::Xclang) {
+            previous = item.value(&it.args);
+        }
         architectures += usize::from(item.effect(None) == Some(Effect::Arch));
     }
     if architectures > 1 {
@@ -123,14 +125,13 @@ fn special_file(path: &OsStr) -> bool {
 
 /// Asks what a stock server would say. Native options are left out: they are gone when the command is sent.
 fn stock(it: &Invocation) -> Result<(), Local> {
-    let native: Vec<&OsString> = it
+    let items: Vec<_> = it
         .items
         .iter()
-        .filter(|item| is_native(item, &it.args))
-        .map(|item| &it.args[item.word])
+        .filter(|item| !is_native(item, &it.args))
+        .copied()
         .collect();
-    let mut words = it.server_argv(OsStr::new("/"));
-    words.retain(|word| !native.contains(&word));
+    let words = it.server_argv_with(&items, OsStr::new("/"));
     stock_scan::stumbles(&words)
         .map_err(|at| (WhyLocal::StockRefuses, at.map(|at| words[at].clone())))
 }

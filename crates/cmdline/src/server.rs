@@ -143,7 +143,9 @@ pub fn server_check(argv: &[OsString], input: Input) -> Result<ServerCommand, Re
     let mut previous = OsStr::new("");
     for item in &items {
         build.take(item, previous)?;
-        previous = item.value(&args);
+        if item.effect(None) == Some(Effect::Xclang) {
+            previous = item.value(&args);
+        }
     }
     build.finish()
 }

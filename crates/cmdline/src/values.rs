@@ -34,8 +34,8 @@ const LLVM_FILES: &[&str] = &[
     "load", "file", "path", "dir", "output", "dump", "/", "json", "plugin", "list",
 ];
 
-/// Why this item keeps the compile on the client; `None` if it does not. `previous` is the argument of the option
-/// before, for arguments that come in pairs.
+/// Why this item keeps the compile on the client; `None` if it does not. `previous` is the argument of the last
+/// `-Xclang` before it: the inner compiler sees only those, and some come in pairs.
 pub(crate) fn verdict(
     item: &Item,
     args: &[OsString],
@@ -164,7 +164,9 @@ mod tests {
         let mut found = None;
         for item in &cut(&args) {
             found = found.or(verdict(item, &args, previous, Some(Family::Clang)));
-            previous = item.value(&args);
+            if item.effect(None) == Some(Effect::Xclang) {
+                previous = item.value(&args);
+            }
         }
         assert_eq!(found, expect, "{line}");
     }
