@@ -5,6 +5,8 @@
 #[path = "runner/space.rs"]
 mod space;
 
+#[path = "runner/agent.rs"]
+mod agent;
 #[path = "runner/help.rs"]
 mod help;
 #[path = "runner/hosts.rs"]

@@ -58,6 +58,8 @@ impl Space {
             .env("HOME", self.path("home"))
             .env("TMPDIR", self.0.path())
             .env("DISTCC_DIR", self.path("distcc"))
+            // An agent that a program starts leaves with it.
+            .env("FARCC_IDLE_SECONDS", "0")
             .current_dir(self.0.path())
             .stdin(Stdio::null());
         command
