@@ -14,11 +14,15 @@ use crate::words::{Item, What};
 /// Beginnings of assembler options that neither read nor write files, for GNU as and Clang's own assembler.
 #[rustfmt::skip]
 const ASSEMBLER_HARMLESS: &[&str] = &[
-    "--32", "--64", "--compress-debug-sections", "--divide", "--elf-stt-common=", "--fatal-warnings",
-    "--gdwarf-", "--generate-missing-build-notes=", "--gen-debug", "--gstabs", "--keep-locals", "--no-pad-sections",
-    "--no-warn", "--nocompress-debug-sections", "--noexecstack", "--execstack", "--reduce-memory-overheads", "--size-check=",
-    "--strip-local-absolute", "--traditional-format", "--warn", "--x32", "-EB", "-EL", "-G", "-J", "-K", "-L", "-O", "-R",
-    "-W", "-Z", "-defsym", "--defsym", "-force_cpusubtype_ALL", "-g", "-m", "-n", "-q",
+    "--32", "--64", "--compress-debug-sections", "--divide", "--elf-stt-common=", "--execstack", "--fatal-warnings",
+    "--gdwarf-", "--gen-debug", "--generate-missing-build-notes=", "--gstabs", "--keep-locals", "--no-pad-sections", "--no-warn",
+    "--nocompress-debug-sections", "--noexecstack", "--reduce-memory-overheads", "--size-check=", "--strip-local-absolute",
+    "--traditional-format", "--warn", "--x32", "-force_cpusubtype_ALL", "-g", "-m",
+];
+
+/// The same, whole: GNU as takes several one-letter options in one word, so `-Ra=FILE` would write a listing.
+const ASSEMBLER_HARMLESS_WHOLE: &[&str] = &[
+    "--defsym", "-EB", "-EL", "-G0", "-K", "-L", "-O", "-R", "-W", "-defsym", "-n",
 ];
 
 /// Beginnings of options of Clang's inner compiler that only concern the compile proper.
@@ -100,18 +104,20 @@ fn begins(value: &OsStr, list: &[&str]) -> bool {
 }
 
 fn assembler(word: &OsStr) -> Option<WhyLocal> {
-    let is_argument = word
-        .as_bytes()
-        .iter()
-        .all(|b| b.is_ascii_alphanumeric() || b"_=.+".contains(b));
-    let harmless = if word.as_bytes().starts_with(b"-") {
+    let bytes = word.as_bytes();
+    let harmless = if bytes.starts_with(b"-") {
         begins(word, ASSEMBLER_HARMLESS)
+            || ASSEMBLER_HARMLESS_WHOLE.iter().any(|whole| word == *whole)
     } else {
-        is_argument
+        // The argument of `--defsym`: a word without `=` could be a file to assemble.
+        bytes.contains(&b'=')
+            && bytes
+                .iter()
+                .all(|b| b.is_ascii_alphanumeric() || b"_=.".contains(b))
     };
     // Stock servers look for listings with a plain text search.
-    let listing = word.as_bytes().starts_with(b"-a") || word.as_bytes().starts_with(b"--MD");
-    (!harmless || listing || word.as_bytes().contains(&b'/')).then_some(WhyLocal::AssemblerOptions)
+    let listing = bytes.starts_with(b"-a") || bytes.starts_with(b"--MD");
+    (!harmless || listing || bytes.contains(&b'/')).then_some(WhyLocal::AssemblerOptions)
 }
 
 fn xclang(value: &OsStr, previous: &OsStr, family: Option<Family>) -> Option<WhyLocal> {
@@ -181,6 +187,8 @@ mod tests {
         check("-Wa,--MD,x.d", Some(WhyLocal::AssemblerOptions));
         check("-Wa,-I,inc", Some(WhyLocal::AssemblerOptions));
         check("-Wa,-o,x.o", Some(WhyLocal::AssemblerOptions));
+        check("-Wa,-Ra=x", Some(WhyLocal::AssemblerOptions));
+        check("-Wa,x.s", Some(WhyLocal::AssemblerOptions));
         check("-Wa,@file", Some(WhyLocal::AssemblerOptions));
         check(
             "-Wa,--noexecstack,/etc/passwd",

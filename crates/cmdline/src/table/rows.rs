@@ -334,7 +334,7 @@ pub(crate) const ROWS: &[Row] = &[
     row("-fcoverage-mapping",                        Joined,   Local(Why::CoverageData)),
     row("-fcoverage-prefix-map=",                    Joined,   Cpp),
     row("-fcppprog=",                                Joined,   Local(Why::Wrapper)),
-    row("-fcrash-diagnostics-dir=",                  Joined,   PathName),
+    row("-fcrash-diagnostics-dir=",                  Joined,   Cpp),
     row("-fcs-profile-generate",                     Joined,   Local(Why::CoverageData)),
     row("-fcuda",                                    Joined,   Local(Why::Offload)),
     row("-fcxx-modules",                             Joined,   Local(Why::Modules)),
