@@ -23,9 +23,13 @@ pub fn file_name(pid: u32) -> String {
     format!("{PREFIX}{pid}")
 }
 
-/// The process that a file's name speaks of, if it is a state file's name.
+/// The process that a file's name speaks of, if it is a state file's name. After the number there
+/// may be `_` and a tag, as our agent writes it to tell processes of several pid namespaces apart;
+/// stock's monitor looks at the prefix only.
 pub fn pid_of(file_name: &str) -> Option<u32> {
-    file_name.strip_prefix(PREFIX)?.parse().ok()
+    let rest = file_name.strip_prefix(PREFIX)?;
+    let number = rest.split_once('_').map_or(rest, |(number, _tag)| number);
+    number.parse().ok()
 }
 
 /// What one job is doing.
@@ -241,7 +245,9 @@ mod tests {
     fn file_names_carry_the_process() {
         assert_eq!(file_name(28238), "binstate_28238");
         assert_eq!(pid_of("binstate_28238"), Some(28238));
+        assert_eq!(pid_of("binstate_15_6b985582"), Some(15));
         assert_eq!(pid_of("binstate_x"), None);
+        assert_eq!(pid_of("binstate_1x_2"), None);
         assert_eq!(pid_of("other_1"), None);
     }
 }
