@@ -52,7 +52,7 @@ fn compile(compiler: &OsStr, args: Vec<OsString>, masquerade: bool) -> ExitCode 
         }
         return local::run(&found, &args, &log);
     }
-    let request = match job_request(compiler, &found, &args) {
+    let request = match job_request(&found, &args) {
         Ok(request) => request,
         Err(error) => {
             log.line(
@@ -92,7 +92,7 @@ fn not_found(why: &NotFound, log: &Log) -> ExitCode {
     }
 }
 
-fn job_request(compiler: &OsStr, found: &Found, args: &[OsString]) -> std::io::Result<JobRequest> {
+fn job_request(found: &Found, args: &[OsString]) -> std::io::Result<JobRequest> {
     let cwd = std::env::current_dir()?;
     let meta = std::fs::metadata(".")?;
     let mut env: Vec<_> = std::env::vars_os()
@@ -104,11 +104,7 @@ fn job_request(compiler: &OsStr, found: &Found, args: &[OsString]) -> std::io::R
     }
     Ok(JobRequest {
         pid: std::process::id(),
-        compiler: if found.path_var.is_some() {
-            found.name.clone()
-        } else {
-            compiler.into()
-        },
+        compiler: found.name.clone(),
         compiler_path: absolute(&found.path, &cwd).into(),
         args: args.to_vec(),
         cwd: cwd.into(),
