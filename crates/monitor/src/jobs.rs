@@ -1,6 +1,6 @@
 //! The jobs that clients say they are running.
 //!
-//! Each client keeps a file `state/binstate_PID`. Stock's monitor believes such a file if it was
+//! Each job has a file `state/binstate_PID…`. Stock's monitor believes such a file if it was
 //! written within the last minute and its process exists, which loses a job that compiles for
 //! longer and every job whose pid belongs to another pid namespace (containers, Portage's
 //! pid-sandbox). Our agent holds a lock on the files of its jobs, and a lock is seen from
@@ -17,7 +17,11 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rustix::process::Pid;
 use stock::Phase;
-use stock::state::{AGE_MAX_S, State, StateError, pid_of};
+use stock::state::{AGE_MAX_S, State, StateError};
+
+/// What names of state files begin with. Stock's go on with the client's pid alone, our agent's
+/// with more, because a pid means nothing in another namespace.
+const FILE_PREFIX: &[u8] = b"binstate_";
 
 /// Largest file that is read; a state file has 296 bytes.
 const FILE_BYTES_MAX: u64 = 4096;
@@ -64,7 +68,7 @@ pub fn running(
     let mut jobs = Vec::new();
     for entry in fs::read_dir(dir)? {
         let name = entry?.file_name();
-        if name.to_str().and_then(pid_of).is_none() {
+        if !name.as_encoded_bytes().starts_with(FILE_PREFIX) {
             continue;
         }
         match read(&dir.join(name), now) {
@@ -294,6 +298,16 @@ mod tests {
         drop(file);
         assert_eq!(dir.after(600), [""; 0]);
         assert!(!dir.has(DEAD_PID));
+    }
+
+    #[test]
+    fn names_may_go_on_after_the_pid() {
+        let dir = Dir::new();
+        dir.write(std::process::id(), "a.c");
+        let name = file_name(std::process::id());
+        let longer = dir.0.path().join(format!("{name}_0123abcd"));
+        fs::rename(dir.0.path().join(name), longer).unwrap();
+        assert_eq!(dir.after(0), ["a.c"]);
     }
 
     #[test]
