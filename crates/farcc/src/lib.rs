@@ -2,7 +2,7 @@
 //!
 //! Command lines, configuration, error printing and exit codes; the work itself is in the crates
 //! below: `agent` sends compiles away, `worker` takes them in, `monitor` watches. What only the
-//! command line needs is here: masquerade directories ([`masquerade`]), `farcc run`, installing,
+//! command line needs is here: masquerade directories (`masquerade`), `farcc run`, installing,
 //! Gentoo's `distcc-config` and the like.
 
 #![forbid(unsafe_code)]

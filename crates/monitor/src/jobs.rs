@@ -4,7 +4,7 @@
 //! written within the last minute and its process exists, which loses a job that compiles for
 //! longer and every job whose pid belongs to another pid namespace (containers, Portage's
 //! pid-sandbox). Our agent holds a lock on the files of its jobs, and a lock is seen from
-//! everywhere; see [`is_alive`].
+//! everywhere; see `is_alive`.
 //!
 //! What this does not know: a stock client in another pid namespace cannot be told from a dead
 //! one.

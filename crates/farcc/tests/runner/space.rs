@@ -3,7 +3,8 @@
 
 use std::ffi::OsStr;
 use std::fs;
-use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::io::Write as _;
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
@@ -28,7 +29,9 @@ impl Space {
         fs::create_dir(space.path("distcc")).unwrap();
         let farcc = Path::new(env!("CARGO_BIN_EXE_farcc"));
         if fs::hard_link(farcc, space.path("bin/farcc")).is_err() {
-            fs::copy(farcc, space.path("bin/farcc")).unwrap();
+            let copy = space.path("bin/farcc");
+            let status = Command::new("cp").arg(farcc).arg(copy).status();
+            assert!(status.unwrap().success());
         }
         for name in NAMES {
             symlink("farcc", space.path("bin").join(name)).unwrap();
@@ -41,11 +44,19 @@ impl Space {
         fs::canonicalize(self.0.path()).unwrap().join(path)
     }
 
-    /// Writes an executable file.
+    /// Writes an executable file. In another process: a test that forks at the same time would
+    /// inherit the file open for writing, and then it cannot be executed (`ETXTBSY`).
     pub(crate) fn script(&self, path: &str, text: &str) {
-        fs::write(self.path(path), text).unwrap();
-        let mode = fs::Permissions::from_mode(0o755);
-        fs::set_permissions(self.path(path), mode).unwrap();
+        let mut install = Command::new("install")
+            .args(["-m", "755", "/dev/stdin"])
+            .arg(self.path(path))
+            .stdin(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut stdin = install.stdin.take().unwrap();
+        stdin.write_all(text.as_bytes()).unwrap();
+        drop(stdin);
+        assert!(install.wait().unwrap().success());
     }
 
     /// A program of this place, with nothing in its environment that could lead outside.
