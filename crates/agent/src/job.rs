@@ -79,6 +79,8 @@ pub(crate) async fn run(agent: Rc<Agent>, request: JobRequest, mut reader: Reade
         while let Ok(Some(message)) = reader.next().await {
             messages.send(message).unwrap_or_default();
         }
+        // The story comes first: let it hear what was said last.
+        tokio::task::yield_now().await;
     };
     tokio::select! {
         biased;
@@ -333,10 +335,13 @@ impl Job {
         }
     }
 
-    fn finish(&self) {
+    /// Tells watchers about the end, when nothing of the job is left.
+    fn finish(self) {
+        drop(self.state);
         let mut ended = self.ended.take();
         ended.wall_ms = millis(self.started.elapsed());
-        self.emit(EventKind::Ended(ended));
+        let (agent, run) = (self.agent, self.settings.run.as_deref());
+        agent.watchers.emit(self.id.0, run, EventKind::Ended(ended));
     }
 }
 

@@ -10,7 +10,7 @@ use std::os::unix::fs::MetadataExt;
 use std::os::unix::net as std_unix;
 use std::path::PathBuf;
 use std::rc::Rc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use place::{HostId, JobId};
 use tokio::net::{UnixListener, UnixStream};
@@ -84,6 +84,9 @@ impl Agent {
     }
 }
 
+/// Device, inode and birth of a file: inode numbers are used again at once.
+type Identity = (u64, u64, Option<SystemTime>);
+
 /// Where the agent is found.
 struct Door {
     listener: UnixListener,
@@ -91,8 +94,8 @@ struct Door {
     queue: std_unix::UnixListener,
     dir: PathBuf,
     name: String,
-    /// Device and inode of the socket's name, to tell it from a successor's.
-    identity: Option<(u64, u64)>,
+    /// Tells the socket's file from a successor's.
+    identity: Option<Identity>,
 }
 
 /// Serves until nobody needs the agent any more.
@@ -200,9 +203,9 @@ impl Door {
         Ok(door)
     }
 
-    fn look(&self) -> Option<(u64, u64)> {
+    fn look(&self) -> Option<Identity> {
         let meta = std::fs::metadata(self.dir.join(&self.name)).ok()?;
-        Some((meta.dev(), meta.ino()))
+        Some((meta.dev(), meta.ino(), meta.created().ok()))
     }
 
     /// Whether nobody can find this agent any more.

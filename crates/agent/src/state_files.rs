@@ -2,7 +2,7 @@
 //!
 //! Stock's monitor shows every file of that name whose process lives, and deletes files that nobody touched for a
 //! minute; so [`StateFiles::refresh`] touches them in time. Jobs of several pid namespaces may share the directory
-//! (Portage's sandboxes), so the pid alone is no unique name: the agent's own tag follows it, which stock accepts. A
+//! (Portage's sandboxes), so the pid alone is no unique name: the agent's own tag and the job's number follow it, which stock accepts. A
 //! file is also locked for as long as its job lives, by which a monitor in another pid namespace can tell.
 
 use std::cell::{Cell, RefCell};
@@ -51,7 +51,9 @@ impl StateFiles {
 
     /// A file for a job that is about to do something. Failures are of no importance: it is for watchers only.
     pub(crate) fn open(&self, distcc_dir: &Path, pid: u32, file: &str) -> StateFile {
-        let name = format!("{}_{}", stock::state::file_name(pid), self.tag);
+        let number = self.next.get();
+        self.next.set(number + 1);
+        let name = format!("{}_{}_{number}", stock::state::file_name(pid), self.tag);
         let shown = Rc::new(Shown {
             path: distcc_dir.join(stock::state::STATE_DIR).join(name),
             content: RefCell::new(State {
@@ -63,8 +65,6 @@ impl StateFiles {
             }),
             file: RefCell::new(None),
         });
-        let number = self.next.get();
-        self.next.set(number + 1);
         self.live.borrow_mut().insert(number, Rc::downgrade(&shown));
         StateFile { shown }
     }
@@ -176,7 +176,7 @@ mod tests {
         let [path] = &read_dir(temp.path())[..] else {
             panic!("one file expected");
         };
-        assert!(path.ends_with("state/binstate_42_t"));
+        assert!(path.ends_with("state/binstate_42_t_0"));
         let state = State::decode(&fs::read(path).unwrap()).unwrap();
         assert_eq!(
             (state.pid, &state.file[..], &state.host[..], state.slot),

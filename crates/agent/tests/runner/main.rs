@@ -1,0 +1,16 @@
+//! A real agent, driven over its socket by a shim made of test code, against servers that are scripted or stock's own.
+
+#![allow(missing_docs, clippy::unwrap_used, reason = "tests")]
+
+mod server;
+mod shim;
+mod world;
+
+mod cancel;
+mod distribute;
+mod faults;
+mod leave;
+mod local;
+mod queue;
+mod share;
+mod stock_server;
