@@ -1,0 +1,298 @@
+//! Servers on loopback, stock's and ours.
+//!
+//! Both announce on standard error that they listen and write one summary line per job; this is
+//! how they are waited for and how jobs are counted.
+
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::net::TcpListener;
+use std::os::unix::fs::symlink;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStderr, Command, Stdio};
+use std::sync::{Arc, Condvar, Mutex};
+use std::time::Instant;
+
+use rustix::process::{Pid, Signal};
+
+use crate::HANG_GUARD;
+use crate::programs::{self, Kind};
+use crate::workspace::{Workspace, open_to_all};
+
+/// Another process may take a port between finding it free and using it.
+const PORTS_TRIED_MAX: usize = 10;
+
+/// How much of a log is shown after a failed test.
+const SHOWN_LINES_MAX: usize = 30;
+
+/// A running server, killed with all its processes when dropped.
+#[derive(Debug)]
+pub struct Server {
+    child: Child,
+    port: u16,
+    log: Arc<Log>,
+    tmp: PathBuf,
+}
+
+/// What a server has written so far.
+#[derive(Debug, Default)]
+struct Log {
+    state: Mutex<LogState>,
+    more: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct LogState {
+    lines: Vec<String>,
+    is_at_end: bool,
+}
+
+impl Server {
+    /// Starts a server that listens on a free port of 127.0.0.1 and waits until it is ready.
+    ///
+    /// # Panics
+    /// It cannot be started or does not become ready.
+    #[must_use]
+    #[track_caller]
+    pub fn start(workspace: &Workspace, kind: Kind) -> Self {
+        Self::start_with(workspace, kind, &["--jobs", "4"], &[])
+    }
+
+    /// Starts a server with more arguments and variables.
+    ///
+    /// # Panics
+    /// It cannot be started or does not become ready.
+    #[must_use]
+    #[track_caller]
+    pub fn start_with(
+        workspace: &Workspace,
+        kind: Kind,
+        args: &[&str],
+        env: &[(&str, &str)],
+    ) -> Self {
+        for _ in 0..PORTS_TRIED_MAX {
+            let port = free_port();
+            let tmp = workspace.root().join(format!("server-{port}"));
+            fs::create_dir_all(&tmp).expect("the workspace can be written");
+            // The server gives up root.
+            open_to_all(&tmp, 0o1777);
+            let mut command = command(workspace, kind, &tmp);
+            command
+                .args(["--daemon", "--no-detach", "--log-stderr"])
+                .args(["--log-level", "info", "--listen", "127.0.0.1"])
+                .args(["--allow", "127.0.0.1", "--port", &port.to_string()])
+                .args(args)
+                .envs(env.iter().copied());
+            let mut child = command.spawn().expect("the server can be started");
+            let log = Log::follow(child.stderr.take().expect("it is a pipe"));
+            let mut server = Self {
+                child,
+                port,
+                log,
+                tmp,
+            };
+            if server.log.wait_for(|line| line.contains("listening on")) {
+                return server;
+            }
+            let status = server.child.wait().expect("a child can be waited for");
+            let taken = server.log.text().contains("in use");
+            assert!(taken, "the server left ({status}):\n{}", server.log.text());
+        }
+        panic!("no free port after {PORTS_TRIED_MAX} attempts");
+    }
+
+    /// The server in the form of the host list: `127.0.0.1:PORT/4`.
+    #[must_use]
+    pub fn host(&self) -> String {
+        format!("127.0.0.1:{}/4", self.port)
+    }
+
+    /// Its port.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Its directory for temporary files.
+    #[must_use]
+    pub fn tmp(&self) -> &Path {
+        &self.tmp
+    }
+
+    /// Its process id, also that of its group.
+    ///
+    /// # Panics
+    /// Never: process ids are positive.
+    #[must_use]
+    pub fn pid(&self) -> Pid {
+        let id = i32::try_from(self.child.id()).expect("process ids are positive");
+        Pid::from_raw(id).expect("process ids are not zero")
+    }
+
+    /// Waits until this many jobs have ended well, then tells how many have.
+    ///
+    /// # Panics
+    /// Fewer have ended after a long time, or the server has gone.
+    #[track_caller]
+    pub fn wait_for_jobs(&self, count: usize) -> usize {
+        let mut seen = 0;
+        let reached = count == 0
+            || self.log.wait_for(|line| {
+                seen += usize::from(is_job(line));
+                seen >= count
+            });
+        assert!(reached, "{seen} of {count} jobs:\n{}", self.log.text());
+        self.jobs_so_far()
+    }
+
+    /// How many jobs have ended well, as far as the log tells by now.
+    #[must_use]
+    pub fn jobs_so_far(&self) -> usize {
+        let text = self.log.text();
+        text.lines().filter(|line| is_job(line)).count()
+    }
+
+    /// Waits for a line in the log.
+    ///
+    /// # Panics
+    /// It does not come.
+    #[track_caller]
+    pub fn wait_for_line(&self, part: &str) {
+        let found = self.log.wait_for(|line| line.contains(part));
+        assert!(found, "no `{part}` in:\n{}", self.log.text());
+    }
+
+    /// The log so far.
+    #[must_use]
+    pub fn log(&self) -> String {
+        self.log.text()
+    }
+
+    /// Ends the server at once, with every process in its group, and returns its whole log.
+    ///
+    /// # Panics
+    /// It cannot be waited for.
+    pub fn kill(&mut self) -> String {
+        let _gone = rustix::process::kill_process_group(self.pid(), Signal::KILL);
+        self.child.wait().expect("a child can be waited for");
+        self.log.wait_for_end();
+        self.log.text()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _log = self.kill();
+        if std::thread::panicking() {
+            show_log(self.port, &self.log.text());
+        }
+    }
+}
+
+#[allow(
+    clippy::print_stderr,
+    reason = "what a failed test's server had to say"
+)]
+fn show_log(port: u16, text: &str) {
+    let lines: Vec<_> = text.lines().collect();
+    let last = &lines[lines.len().saturating_sub(SHOWN_LINES_MAX)..];
+    eprintln!(
+        "log of the server on port {port}, its end:\n{}",
+        last.join("\n")
+    );
+}
+
+fn command(workspace: &Workspace, kind: Kind, tmp: &Path) -> Command {
+        Kind::Stock
+    } else {
+        kind
+    };
+    let program = match kind {
+        Kind::Stock => PathBuf::from(programs::STOCK_SERVER),
+        Kind::Ours => {
+            let link = workspace.root().join("bin/distccd");
+            // There from the second server on.
+            let _exists = symlink(programs::farcc(), &link);
+            link
+        }
+    };
+    let mut command = workspace.command(program);
+    command
+        .env("PATH", "/usr/local/bin:/usr/bin:/bin")
+        .env("TMPDIR", tmp)
+        .env_remove("DISTCC_HOSTS")
+        .env_remove("DISTCC_DIR")
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .process_group(0);
+    command
+}
+
+fn free_port() -> u16 {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).expect("loopback has free ports");
+    let address = listener.local_addr().expect("it is bound");
+    address.port()
+}
+
+fn is_job(line: &str) -> bool {
+    line.contains("COMPILE_OK")
+}
+
+impl Log {
+    fn follow(pipe: ChildStderr) -> Arc<Self> {
+        let log = Arc::new(Self::default());
+        let writer = Arc::clone(&log);
+        std::thread::spawn(move || {
+            for line in BufReader::new(pipe).split(b'\n') {
+                let Ok(line) = line else { break };
+                let line = String::from_utf8_lossy(&line).into_owned();
+                writer.change(|state| state.lines.push(line));
+            }
+            writer.change(|state| state.is_at_end = true);
+        });
+        log
+    }
+
+    fn change(&self, change: impl FnOnce(&mut LogState)) {
+        change(&mut self.state.lock().expect("no writer panics"));
+        self.more.notify_all();
+    }
+
+    /// Shows every line once, also those that come later, until one is accepted.
+    fn wait_for(&self, mut accept: impl FnMut(&str) -> bool) -> bool {
+        let deadline = Instant::now() + HANG_GUARD;
+        let mut next = 0;
+        let mut state = self.state.lock().expect("no writer panics");
+        loop {
+            while let Some(line) = state.lines.get(next) {
+                next += 1;
+                if accept(line) {
+                    return true;
+                }
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            if state.is_at_end || left.is_zero() {
+                return false;
+            }
+            let (guard, _) = self
+                .more
+                .wait_timeout(state, left)
+                .expect("no writer panics");
+            state = guard;
+        }
+    }
+
+    fn wait_for_end(&self) {
+        let state = self.state.lock().expect("no writer panics");
+        let _state = self
+            .more
+            .wait_timeout_while(state, HANG_GUARD, |state| !state.is_at_end)
+            .expect("no writer panics");
+    }
+
+    fn text(&self) -> String {
+        let state = self.state.lock().expect("no writer panics");
+        state.lines.join("\n")
+    }
+}

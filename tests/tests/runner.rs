@@ -1,0 +1,12 @@
+//! All end-to-end tests in one program.
+
+#![allow(clippy::unwrap_used, reason = "a failure is the test's answer")]
+
+mod agent;
+mod builds;
+mod faults;
+mod forms;
+mod held;
+mod monitor;
+mod outputs;
+mod pairings;
