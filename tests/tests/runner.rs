@@ -10,3 +10,4 @@ mod held;
 mod monitor;
 mod outputs;
 mod pairings;
+mod portage;
