@@ -203,10 +203,6 @@ fn show_log(port: u16, text: &str) {
 }
 
 fn command(workspace: &Workspace, kind: Kind, tmp: &Path) -> Command {
-        Kind::Stock
-    } else {
-        kind
-    };
     let program = match kind {
         Kind::Stock => PathBuf::from(programs::STOCK_SERVER),
         Kind::Ours => {
