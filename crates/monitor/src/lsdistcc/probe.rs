@@ -49,9 +49,14 @@ pub enum ProbeError {
     /// It answered something else than the protocol says.
     #[error("the server's answer makes no sense")]
     Protocol,
-    /// The compiler failed.
-    #[error("the server's compiler fails with exit code {0}")]
-    Failed(u8),
+    /// The compiler failed, or our server says why it refuses.
+    #[error("the server's compiler fails with exit code {code}: {text}")]
+    Failed {
+        /// Its exit code, or 128 and the signal.
+        code: u8,
+        /// The last line of what it said.
+        text: String,
+    },
 }
 
 impl Target {
@@ -185,10 +190,18 @@ fn compile(
         }
     }
     let reply = decoder.finish().map_err(|_| ProbeError::Protocol)?;
+    let reply = reply
+        .unpack(&Limits::DEFAULT)
+        .map_err(|_| ProbeError::Protocol)?;
     match reply.ended().exit_code() {
         0 if !reply.object.is_empty() => Ok(()),
         0 => Err(ProbeError::Protocol),
-        code => Err(ProbeError::Failed(code)),
+        code => {
+            let said = String::from_utf8_lossy(&reply.stderr);
+            let text = said.trim_end().lines().next_back().unwrap_or_default();
+            let text = text.to_owned();
+            Err(ProbeError::Failed { code, text })
+        }
     }
 }
 
