@@ -110,6 +110,7 @@ fn run_command(root: &Root, job: &Received, stdout: &File, stderr: &File) -> Res
     }
     command
         .env_clear()
+        .env("TMPDIR", root.path(Path::new("/tmp"))?)
         .envs(job.env.iter().map(|(name, value)| (name, value)))
         .current_dir(root.path(&job.cwd)?)
         .stdin(Stdio::null())
@@ -140,6 +141,8 @@ fn run_command(root: &Root, job: &Received, stdout: &File, stderr: &File) -> Res
 
 /// Maps one user and group of the parent namespace, and so this process, to [`INNER_ID`].
 pub(super) fn map_identity(uid: u32, gid: u32) -> io::Result<()> {
+    // Giving up root has made the files in /proc/self root's.
+    let _owned_already = rustix::process::set_dumpable_behavior(DumpableBehavior::Dumpable);
     // Denied already where the parent namespace does so.
     let _denied = fs::write("/proc/self/setgroups", "deny");
     let write = |file: &str, outer: u32| {

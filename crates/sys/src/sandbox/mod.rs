@@ -34,6 +34,7 @@ mod spec;
 use std::fmt::Display;
 use std::io;
 
+pub use root::server_directory;
 pub use spawner::{Config, Isolation, JobEvent, Outcome, RunningJob, Spawner};
 pub use spec::{JobLimits, JobSpec, Place};
 

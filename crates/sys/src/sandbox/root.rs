@@ -63,6 +63,32 @@ const DEVICE_LINKS: &[(&str, &str)] = &[
 /// Where layers of overlays lie in a job's root. The job may touch them: they are its own.
 const LAYERS: &str = ".layers";
 
+/// The directory of the server that jobs see read-only and in which this path lies; `None` if it
+/// is a path of the job's own. Such a directory can be in [`super::JobSpec::overlays`].
+#[must_use]
+pub fn server_directory(path: &Path) -> Option<PathBuf> {
+    let top: PathBuf = path.components().take(2).collect();
+    // `/lib` may be a link into `/usr`.
+    let linked = VISIBLE.iter().any(|visible| top == Path::new(visible));
+    let target = linked.then(|| fs::read_link(&top).ok()).flatten();
+    let path = match target {
+        Some(target) => Path::new("/")
+            .join(target)
+            .join(path.strip_prefix(&top).ok()?),
+        None => path.to_path_buf(),
+    };
+    // Made of single files, as one.
+    let etc = Path::new("/etc");
+    if path.starts_with(etc) {
+        return Some(etc.to_path_buf());
+    }
+    let found = VISIBLE
+        .iter()
+        .map(Path::new)
+        .find(|visible| path.starts_with(visible));
+    found.map(Path::to_path_buf)
+}
+
 /// How much of `/proc` a job gets: the most modest form that this kernel and its surroundings
 /// (containers mask parts of `/proc`) let an unprivileged namespace have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -366,5 +392,17 @@ mod tests {
         assert!(VISIBLE.is_sorted());
         assert!(DEVICES.is_sorted());
         assert!(DEVICE_LINKS.is_sorted());
+    }
+
+    #[test]
+    fn paths_of_the_server_are_told_from_the_jobs_own() {
+        let of = |path| server_directory(Path::new(path)).map(PathBuf::into_os_string);
+        assert_eq!(of("/usr/include/x.h"), Some("/usr".into()));
+        assert_eq!(of("/etc/x/y.h"), Some("/etc".into()));
+        assert_eq!(of("/home/user/x.h"), None);
+        assert_eq!(of("/usrx/x.h"), None);
+        if fs::read_link("/lib").is_ok_and(|target| target == Path::new("usr/lib")) {
+            assert_eq!(of("/lib/x.h"), Some("/usr".into()));
+        }
     }
 }

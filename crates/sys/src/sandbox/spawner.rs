@@ -54,7 +54,6 @@ pub struct Config {
 #[derive(Debug)]
 pub struct Spawner {
     control: OwnedFd,
-    pidfd: OwnedFd,
     isolation: Isolation,
     /// Numbers the directories of jobs without namespaces.
     started: std::cell::Cell<u64>,
@@ -89,7 +88,7 @@ impl Spawner {
             rustix::process::getegid().as_raw(),
         );
         let forked = step("create namespaces for jobs", child::fork_with(flags))?;
-        let Forked::Parent { pidfd, .. } = forked else {
+        let Forked::Parent { .. } = forked else {
             run(config, identity, &theirs)
         };
         drop(theirs);
@@ -103,7 +102,6 @@ impl Spawner {
         let isolation = config.isolation.clone();
         Ok(Spawner {
             control: ours,
-            pidfd,
             isolation,
             started: std::cell::Cell::new(0),
         })
@@ -126,6 +124,7 @@ impl Spawner {
         let message = Message::Run(dir).encode();
         let sent = send_with_fds(&self.control, &message, &[theirs.as_fd(), request.as_fd()]);
         step("reach the spawner", sent)?;
+        rustix::io::ioctl_fionbio(&ours, true)?;
         Ok(RunningJob {
             socket: ours,
             process: None,
@@ -137,7 +136,7 @@ impl Spawner {
     /// Readable when the spawner is dead; then no job can run any more.
     #[must_use]
     pub fn death(&self) -> BorrowedFd<'_> {
-        self.pidfd.as_fd()
+        self.control.as_fd()
     }
 
     fn make_scratch(&self, parent: &Path) -> io::Result<Scratch> {
@@ -221,7 +220,6 @@ impl RunningJob {
     pub fn try_event(&mut self) -> io::Result<JobEvent> {
         let mut message = [0; MESSAGE_BYTES_MAX];
         let mut fds = Vec::new();
-        rustix::io::ioctl_fionbio(&self.socket, true)?;
         let len = match recv_with_fds(&self.socket, &mut message, &mut fds) {
             Err(error) if error.kind() == io::ErrorKind::ConnectionReset => 0,
             other => other?,

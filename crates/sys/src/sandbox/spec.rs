@@ -53,7 +53,7 @@ pub struct JobSpec<'a> {
     pub program: &'a Path,
     /// Its arguments, its name first.
     pub argv: &'a [OsString],
-    /// Its whole environment.
+    /// Its environment, to which only `TMPDIR` is added.
     pub env: &'a [(OsString, OsString)],
     /// Its directory; made if missing.
     pub cwd: &'a Path,

@@ -1,0 +1,369 @@
+//! Where a client's files go in the job's own file system, so that the compiler says and writes
+//! what it would at the client's.
+//!
+//! The root of a job is its own (see `sys::sandbox`), so the client's paths are used as they are:
+//!
+//! - Preprocessed text (protocols 1 and 2) carries no directory. The compile runs in `/tmp`, as on
+//!   a stock server. Line markers in the text make the compiler show the client's names; the file
+//!   itself must not be found under one of these, or GCC would quote the wrong lines from it, so
+//!   it lies in a directory beside, with the client's file name, which Clang puts into the object.
+//!   Text without line markers lies where the client says, if that is a plain relative path.
+//! - Protocol 3 gives absolute paths and the client's directory. Nothing is rewritten.
+//!
+//! Paths of the server's own directories need care: the client of protocol 3 also sends links that
+//! lead out of a stock server's directory to the system's headers (they mean "use yours" and are
+//! left out), and files that are in such a directory at the client's but perhaps not here. If they
+//! are the same here, nothing is to be done; if not, the job sees that directory with the client's
+//! files laid over it.
+
+use std::ffi::{OsStr, OsString};
+use std::fs;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::{Component, Path, PathBuf};
+
+use cmdline::ServerCommand;
+use stock::{Body, Input, Request, SentFile};
+use sys::sandbox::{JobLimits, JobSpec, Place, server_directory};
+
+/// Directory of compiles whose client did not say its own; stock's default.
+const PLAIN_DIR: &str = "/tmp";
+
+/// Directory of preprocessed text, below [`PLAIN_DIR`].
+const TEXT_DIR: &str = ".distccd";
+
+/// Name of the dependency file; out of the way of the client's files.
+const DEPENDENCY_FILE: &str = "/.distccd.d";
+
+/// File name that stock's clients send to have its directory made.
+const PLACEHOLDER: &[u8] = b"forcing_technique_271828";
+
+/// A job with everything it needs, apart from the input's bytes, which are in `request`.
+#[derive(Debug)]
+pub(crate) struct Job {
+    pub(crate) program: PathBuf,
+    argv: Vec<OsString>,
+    cwd: PathBuf,
+    outputs: Vec<PathBuf>,
+    overlays: Vec<PathBuf>,
+    files: Vec<Entry>,
+}
+
+/// Something to create.
+#[derive(Debug, PartialEq, Eq)]
+enum Entry {
+    Dir(PathBuf),
+    File(PathBuf, Vec<u8>),
+    Link(PathBuf, PathBuf),
+}
+
+/// Why no job can be made of a request.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum BadFiles {
+    #[error("the client's directory \"{0}\" is not an absolute path")]
+    Cwd(String),
+    #[error("the file name \"{0}\" is not an absolute path")]
+    Name(String),
+}
+
+impl Job {
+    /// Lays out the files of a checked request.
+    pub(crate) fn new(
+        command: &ServerCommand,
+        program: PathBuf,
+        request: Request,
+    ) -> Result<Job, BadFiles> {
+        match request.input {
+            Input::Preprocessed(text) => Ok(Job::preprocessed(command, program, text)),
+            Input::Files(files) => {
+                let cwd = PathBuf::from(OsString::from_vec(request.cwd.unwrap_or_default()));
+                Job::with_files(command, program, cwd, files)
+            }
+        }
+    }
+
+    fn preprocessed(command: &ServerCommand, program: PathBuf, text: Vec<u8>) -> Job {
+        let source = &command.argv[command.source.word];
+        let source = if has_line_markers(&text) {
+            Path::new(TEXT_DIR).join(last_name(source)).into_os_string()
+        } else {
+            plain_name(source)
+        };
+        let output = plain_name(&command.argv[command.output.word]);
+        let dir = Path::new(PLAIN_DIR);
+        Job {
+            program,
+            argv: command.argv_for(&source, &output),
+            cwd: dir.to_path_buf(),
+            outputs: vec![dir.join(output)],
+            overlays: Vec::new(),
+            files: vec![Entry::File(dir.join(source), text)],
+        }
+    }
+
+    fn with_files(
+        command: &ServerCommand,
+        program: PathBuf,
+        cwd: PathBuf,
+        files: Vec<SentFile>,
+    ) -> Result<Job, BadFiles> {
+        if !cwd.is_absolute() {
+            return Err(BadFiles::Cwd(cwd.to_string_lossy().into_owned()));
+        }
+        let mut argv = command.argv.clone();
+        argv.extend(command.dependency_argv(OsStr::new(DEPENDENCY_FILE)));
+        let output = cwd.join(&command.argv[command.output.word]);
+        let mut job = Job {
+            program,
+            argv,
+            outputs: vec![output, PathBuf::from(DEPENDENCY_FILE)],
+            overlays: Vec::new(),
+            files: Vec::with_capacity(files.len()),
+            cwd,
+        };
+        for file in files {
+            job.add(file)?;
+        }
+        if !job.cwd.is_dir() {
+            job.lay_over(&job.cwd.clone());
+        }
+        job.lay_over(&job.outputs[0].clone());
+        Ok(job)
+    }
+
+    fn add(&mut self, file: SentFile) -> Result<(), BadFiles> {
+        let path = PathBuf::from(OsString::from_vec(file.name));
+        if !path.is_absolute() {
+            return Err(BadFiles::Name(path.to_string_lossy().into_owned()));
+        }
+        let entry = match file.body {
+            Body::File(_) if path.file_name() == Some(OsStr::from_bytes(PLACEHOLDER)) => {
+                let dir = path.parent().unwrap_or(Path::new("/")).to_path_buf();
+                if is_servers(&dir) && dir.is_dir() {
+                    return Ok(());
+                }
+                Entry::Dir(dir)
+            }
+            Body::File(content) => {
+                if is_servers(&path) && is_file_with(&path, &content) {
+                    return Ok(());
+                }
+                Entry::File(path, content)
+            }
+            Body::Link(target) => {
+                let target = PathBuf::from(OsString::from_vec(target));
+                let to_itself = resolve(path.parent().unwrap_or(Path::new("/")), &target) == path;
+                let same = || fs::read_link(&path).is_ok_and(|here| here == target);
+                if to_itself || (is_servers(&path) && same()) {
+                    return Ok(());
+                }
+                Entry::Link(path, target)
+            }
+        };
+        let (Entry::Dir(path) | Entry::File(path, _) | Entry::Link(path, _)) = &entry;
+        let path = path.clone();
+        self.lay_over(&path);
+        self.files.push(entry);
+        Ok(())
+    }
+
+    /// Something of the job's own will be at this path.
+    fn lay_over(&mut self, path: &Path) {
+        if let Some(dir) = server_directory(path)
+            && !self.overlays.contains(&dir)
+        {
+            self.overlays.push(dir);
+        }
+    }
+
+    /// The preprocessed text, if that is all the input.
+    pub(crate) fn text(&self) -> Option<&[u8]> {
+        match &self.files[..] {
+            [Entry::File(_, text)] => Some(text),
+            _ => None,
+        }
+    }
+
+    /// Hands the job's description to `run`.
+    pub(crate) fn with_spec<T>(
+        &self,
+        env: &[(OsString, OsString)],
+        limits: JobLimits,
+        run: impl FnOnce(&JobSpec<'_>) -> T,
+    ) -> T {
+        let places: Vec<Place<'_>> = self
+            .files
+            .iter()
+            .map(|entry| match entry {
+                Entry::Dir(path) => Place::Dir(path),
+                Entry::File(path, content) => Place::File { path, content },
+                Entry::Link(path, target) => Place::Link { path, target },
+            })
+            .collect();
+        let outputs: Vec<&Path> = self.outputs.iter().map(PathBuf::as_path).collect();
+        let overlays: Vec<&Path> = self.overlays.iter().map(PathBuf::as_path).collect();
+        run(&JobSpec {
+            program: &self.program,
+            argv: &self.argv,
+            env,
+            cwd: &self.cwd,
+            places: &places,
+            outputs: &outputs,
+            overlays: &overlays,
+            limits,
+        })
+    }
+}
+
+fn is_servers(path: &Path) -> bool {
+    server_directory(path).is_some()
+}
+
+/// Is the same file here? Not read at all if the length differs.
+fn is_file_with(path: &Path, content: &[u8]) -> bool {
+    let len_is_same = fs::symlink_metadata(path)
+        .is_ok_and(|data| data.is_file() && data.len() == content.len() as u64);
+    len_is_same && fs::read(path).is_ok_and(|here| here == content)
+}
+
+/// A path relative to a directory of our choice: the client's if it is nothing but names.
+fn plain_name(path: &OsStr) -> OsString {
+    let relative = Path::new(path);
+    let is_plain = relative
+        .components()
+        .all(|part| matches!(part, Component::Normal(_)))
+        && !path.as_bytes().starts_with(b"-");
+    if is_plain && !path.is_empty() {
+        return path.to_os_string();
+    }
+    last_name(path)
+}
+
+/// The last part of a client's path, if it is fit for a name.
+fn last_name(path: &OsStr) -> OsString {
+    let last = Path::new(path).file_name();
+    let fit = last.filter(|name| !name.as_bytes().starts_with(b"-"));
+    fit.unwrap_or(OsStr::new("source")).to_os_string()
+}
+
+/// Does the text say where its lines come from? Preprocessors say so first.
+fn has_line_markers(text: &[u8]) -> bool {
+    let rest = text
+        .strip_prefix(b"#line ")
+        .or_else(|| text.strip_prefix(b"# "));
+    rest.is_some_and(|rest| rest.first().is_some_and(u8::is_ascii_digit))
+}
+
+/// Where a link in `dir` leads, by its words alone; `..` at the root stays there.
+fn resolve(dir: &Path, target: &Path) -> PathBuf {
+    let mut path = PathBuf::from("/");
+    for part in dir.join(target).components() {
+        match part {
+            Component::Normal(name) => path.push(name),
+            Component::ParentDir => {
+                path.pop();
+            }
+            _ => {}
+        }
+    }
+    path
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_stay_within_the_jobs_directory() {
+        for (name, expected) in [
+            ("a.c", "a.c"),
+            ("src/a.c", "src/a.c"),
+            ("/home/user/a.c", "a.c"),
+            ("../a.c", "a.c"),
+            ("src/../../a.c", "a.c"),
+            ("./a.c", "a.c"),
+            ("..", "source"),
+            ("/", "source"),
+            ("", "source"),
+            ("/x/-wrapper.c", "source"),
+        ] {
+            assert_eq!(plain_name(OsStr::new(name)), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn line_markers_are_seen() {
+        for text in ["# 1 \"a.c\"\n", "# 0 \"a.c\"\n", "#line 1 \"a.c\"\n"] {
+            assert!(has_line_markers(text.as_bytes()), "{text}");
+        }
+        for text in ["", "int x;", "#pragma once\n", "# define X"] {
+            assert!(!has_line_markers(text.as_bytes()), "{text}");
+        }
+    }
+
+    #[test]
+    fn links_out_of_stocks_root_lead_to_themselves() {
+        let leads = |name: &str, target: &str| {
+            resolve(Path::new(name).parent().unwrap(), Path::new(target)).into_os_string()
+        };
+        assert_eq!(
+            leads("/usr/include", "../../../../../../usr/include"),
+            "/usr/include"
+        );
+        assert_eq!(leads("/home/u/link.h", "h.h"), "/home/u/h.h");
+        assert_eq!(leads("/home/u/link.h", "/x/./h.h"), "/x/h.h");
+    }
+
+    fn sent(name: &str, body: Body) -> SentFile {
+        SentFile {
+            name: name.into(),
+            body,
+        }
+    }
+
+    fn job_with(files: Vec<SentFile>) -> Result<Job, BadFiles> {
+        let argv = ["gcc", "-c", "a.c", "-o", "o/a.o"].map(OsString::from);
+        let command = cmdline::server_check(&argv, cmdline::Input::Files).unwrap();
+        Job::with_files(&command, "/usr/bin/gcc".into(), "/home/u".into(), files)
+    }
+
+    #[test]
+    fn files_go_where_they_are_at_the_clients() {
+        let job = job_with(vec![
+            sent("/home/u/a.c", Body::File(b"int x;".to_vec())),
+            sent("/home/u/link.h", Body::Link(b"a.h".to_vec())),
+            sent("/home/u/d/forcing_technique_271828", Body::File(Vec::new())),
+            sent(
+                "/usr/include",
+                Body::Link(b"../../../../usr/include".to_vec()),
+            ),
+        ])
+        .unwrap();
+        let expected = [
+            Entry::File("/home/u/a.c".into(), b"int x;".to_vec()),
+            Entry::Link("/home/u/link.h".into(), "a.h".into()),
+            Entry::Dir("/home/u/d".into()),
+        ];
+        assert_eq!(job.files, expected);
+        assert_eq!(job.outputs[0], Path::new("/home/u/o/a.o"));
+        assert!(job.overlays.is_empty());
+    }
+
+    #[test]
+    fn the_servers_directories_are_only_covered_where_they_differ() {
+        let same = fs::read("/usr/include/stdio.h").unwrap();
+        let job = job_with(vec![sent("/usr/include/stdio.h", Body::File(same))]).unwrap();
+        assert_eq!((job.files.len(), job.overlays.len()), (0, 0));
+        let other = Body::File(b"int other;".to_vec());
+        let job = job_with(vec![sent("/usr/include/stdio.h", other)]).unwrap();
+        assert_eq!(
+            (job.files.len(), &job.overlays[..]),
+            (1, &["/usr".into()][..])
+        );
+    }
+
+    #[test]
+    fn relative_names_are_refused() {
+        let error = job_with(vec![sent("../a.h", Body::Link(b"x".to_vec()))]).unwrap_err();
+        assert_eq!(error, BadFiles::Name("../a.h".to_owned()));
+    }
+}
