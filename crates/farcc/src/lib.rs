@@ -40,6 +40,5 @@ pub use world::World;
 #[must_use]
 pub fn main(world: World) -> ExitCode {
     let name = world.program_name();
-    let exit = program::run(world).unwrap_or_else(|error| report::error(&name, &error));
-    exit.into()
+    program::run(world).unwrap_or_else(|error| report::error(&name, &error).into())
 }

@@ -1,5 +1,7 @@
 //! From a program's name and arguments to the function that does it.
 
+use std::process::ExitCode;
+
 use clap::Parser as _;
 use clap::error::ErrorKind;
 
@@ -16,25 +18,28 @@ use crate::{
 ///
 /// # Errors
 /// Whatever that program's function says.
-pub(crate) fn run(world: World) -> Result<Exit, Error> {
-    match world.program_name().as_str() {
+pub(crate) fn run(world: World) -> Result<ExitCode, Error> {
+    let name = world.program_name();
+    let exit = match name.as_str() {
+        "distccd" => return Ok(worker::run(world.args.into_iter(), &name)),
         "distccmon-text" => distccmon::run(&world, &world.args),
         "lsdistcc" => lsdistcc::run(&world.args),
         "pump" | "distcc-pump" => pump::run(world),
         "distcc-config" => distcc_config::run(&world),
         "update-distcc-symlinks" => symlinks::run(&world),
-        name @ "distcc" => Err(Error::WrongName(name.to_owned())),
-        _ => farcc(world),
-    }
+        "distcc" => Err(Error::WrongName(name)),
+        _ => return farcc(world),
+    };
+    exit.map(ExitCode::from)
 }
 
-fn farcc(world: World) -> Result<Exit, Error> {
+fn farcc(world: World) -> Result<ExitCode, Error> {
     let words = [&world.program].into_iter().chain(&world.args);
     let cli = match Cli::try_parse_from(words) {
         Ok(cli) => cli,
-        Err(error) => return answer(&error),
+        Err(error) => return answer(&error).map(ExitCode::from),
     };
-    match cli.command {
+    let exit = match cli.command {
         Command::Run(options) => build::run(world, &options),
         Command::Hosts => hosts::show_to_people(&world),
         Command::Monitor(options) => {
@@ -43,7 +48,9 @@ fn farcc(world: World) -> Result<Exit, Error> {
         }
         Command::Status => status::show(&world),
         Command::Agent(options) => agent_command::run(&world, &options),
-        Command::Worker(_) => Err(Error::NotYet("the server is not there yet")),
+        Command::Worker(passed) => {
+            return Ok(worker::run(passed.args.into_iter(), "farcc worker"));
+        }
         Command::ShowHosts => hosts::show_to_scripts(&world),
         Command::Slots => hosts::show_slots(&world),
         Command::ScanIncludes(_) => Err(Error::NotYet(
@@ -55,7 +62,8 @@ fn farcc(world: World) -> Result<Exit, Error> {
             Ok(Exit::Success)
         }
         Command::Util(Util::Install(options)) => install::run(&options),
-    }
+    };
+    exit.map(ExitCode::from)
 }
 
 /// Help and version go to standard output, everything else is an error.

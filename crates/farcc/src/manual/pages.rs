@@ -136,64 +136,12 @@ be used and DISTCC_FALLBACK is 0.",
 ];
 
 fn distccd() -> Page {
-    let command = Command::new("distccd")
-        .about("Compile for other machines")
-        .long_about(
-            "distccd compiles what distcc on other machines sends, each job in namespaces of \
-             its own in which it sees nothing but its input and the compilers of this machine.",
-        )
-        .arg(
-            option(
-                "allow",
-                "ADDRESS[/BITS]",
-                "Let these clients in; may be repeated",
-            )
-            .short('a'),
-        )
-        .arg(flag("allow-private", "Let all private networks in"))
-        .arg(option("jobs", "N", "Compiles at once [processors + 2]").short('j'))
-        .arg(option(
-            "job-lifetime",
-            "SECONDS",
-            "End a compile after this time [never]",
-        ))
-        .arg(option("nice", "N", "Niceness of compiles [5]").short('N'))
-        .arg(option("port", "PORT", "Listen on this port [3632]").short('p'))
-        .arg(option("listen", "ADDRESS", "Listen only on this address"))
-        .arg(option("pid-file", "FILE", "Write the process id there").short('P'))
-        .arg(option(
-            "user",
-            "NAME",
-            "Run as this user, when started by root [distcc]",
-        ))
-        .arg(flag(
-            "daemon",
-            "Listen for clients (the default in a terminal)",
-        ))
-        .arg(flag("inetd", "Serve the client on standard input"))
-        .arg(flag("no-detach", "Stay in the foreground"))
-        .arg(option(
-            "log-file",
-            "FILE",
-            "Log to a file instead of the system log",
-        ))
-        .arg(flag("log-stderr", "Log to standard error"))
-        .arg(option(
-            "log-level",
-            "LEVEL",
-            "critical, error, warning, notice, info or debug [notice]",
-        ))
-        .arg(flag("verbose", "The same as --log-level debug"))
-        .arg(flag("wizard", "For debugging: foreground, log to standard error").short('W'))
-        .arg(flag("stats", "Serve counters over HTTP"))
-        .arg(option("stats-port", "PORT", "Port of the counters [3633]"))
-        .arg(flag(
-            "enable-tcp-insecure",
-            "Run any compiler, not only those with a link in lib/distcc",
-        ))
-        .arg(flag("help", "Explain usage and exit"))
-        .arg(flag("version", "Show version and exit"));
-    page(command, DISTCCD)
+    let command = worker::command().about("Compile for other machines").long_about(
+        "distccd compiles what distcc on other machines sends, each job in namespaces of its own \
+         in which it sees nothing but its input and the compilers of this machine.",
+    );
+    let sections = DISTCCD;
+    Page { command, sections }
 }
 
 const DISTCCD: &[Section] = &[

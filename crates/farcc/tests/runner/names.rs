@@ -134,3 +134,17 @@ fn farcc_does_not_pretend_to_be_the_client() {
     assert_eq!(answer.code, Some(110));
     assert!(answer.stderr.contains("is a separate program"));
 }
+
+#[test]
+fn distccd_is_the_server() {
+    let space = Space::new();
+    let version = space.run("distccd", &["--version"]).success();
+    let lines: Vec<&str> = version.stdout.lines().collect();
+    assert!(lines[0].starts_with("distccd 3.4-farcc-"), "{lines:?}");
+    assert_eq!(lines[1], "  (protocols 1, 2 and 3) (default port 3632)");
+    for program in [&["distccd", "--bogus"][..], &["farcc", "worker", "--bogus"]] {
+        let answer = space.run(program[0], &program[1..]);
+        assert_eq!(answer.code, Some(101));
+        assert!(answer.stderr.contains("--bogus"), "{answer:?}");
+    }
+}

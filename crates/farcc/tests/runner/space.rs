@@ -13,6 +13,7 @@ const SHIM: &str = "#!/bin/sh\necho \"shim called as ${0##*/}\"\n";
 
 const NAMES: &[&str] = &[
     "distcc-config",
+    "distccd",
     "distccmon-text",
     "lsdistcc",
     "pump",
