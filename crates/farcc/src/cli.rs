@@ -135,7 +135,11 @@ pub(crate) struct Agent {
 
 const AGENT_NOTES: &str = "\
 The first compile starts the agent, and it leaves when it has been idle for a while; nobody needs
-to start it by hand. Its socket is in $DISTCC_DIR, else in ~/.distcc.";
+to start it by hand. Its socket is in $DISTCC_DIR, else in ~/.distcc.
+
+Environment:
+  FARCC_IDLE_SECONDS  how long it stays without work [600]
+  FARCC_AGENT_LOG     a file in which it writes what it does";
 
 /// `farcc util`.
 #[derive(Debug, Subcommand)]

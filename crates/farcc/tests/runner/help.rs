@@ -138,18 +138,22 @@ fn agent() {
     check(
         &["agent", "--help"],
         &expect![[r#"
-        Serve this user's compiles (started by itself when needed)
+            Serve this user's compiles (started by itself when needed)
 
-        Usage: farcc agent [OPTIONS]
+            Usage: farcc agent [OPTIONS]
 
-        Options:
-              --listen-fd <N>  Listen on this open descriptor instead of creating the socket
-              --socket <FILE>  Where that descriptor's socket is, to be removed at the end
-          -h, --help           Print help
+            Options:
+                  --listen-fd <N>  Listen on this open descriptor instead of creating the socket
+                  --socket <FILE>  Where that descriptor's socket is, to be removed at the end
+              -h, --help           Print help
 
-        The first compile starts the agent, and it leaves when it has been idle for a while; nobody needs
-        to start it by hand. Its socket is in $DISTCC_DIR, else in ~/.distcc.
-    "#]],
+            The first compile starts the agent, and it leaves when it has been idle for a while; nobody needs
+            to start it by hand. Its socket is in $DISTCC_DIR, else in ~/.distcc.
+
+            Environment:
+              FARCC_IDLE_SECONDS  how long it stays without work [600]
+              FARCC_AGENT_LOG     a file in which it writes what it does
+        "#]],
     );
 }
 
