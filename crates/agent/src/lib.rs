@@ -45,8 +45,9 @@ mod state_files;
 mod why;
 
 use std::io;
+use std::os::unix::fs::MetadataExt as _;
 use std::os::unix::net::UnixListener;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// How long an agent without work stays, unless told otherwise.
@@ -54,6 +55,10 @@ pub const IDLE_DEFAULT: Duration = Duration::from_secs(600);
 
 /// Most threads for work that would hold up the event loop.
 const BLOCKING_THREADS_MAX: usize = 16;
+
+/// Mode bit of what a group may write (stat(2), `S_IWGRP`), and that of everybody (`S_IWOTH`).
+const GROUP_WRITES: u32 = 0o020;
+const OTHERS_WRITE: u32 = 0o002;
 
 /// What an agent is told when it starts.
 #[derive(Debug, Clone)]
@@ -76,6 +81,7 @@ pub struct Config {
 /// # Errors
 /// The event loop could not be set up.
 pub fn run(listener: UnixListener, config: Config) -> io::Result<()> {
+    share_with_group(&config.dir);
     let runtime = tokio::runtime::Builder::new_current_thread()
         .max_blocking_threads(BLOCKING_THREADS_MAX)
         .enable_all()
@@ -86,4 +92,15 @@ pub fn run(listener: UnixListener, config: Config) -> io::Result<()> {
     // A name server that does not answer must not keep the agent.
     runtime.shutdown_background();
     served
+}
+
+/// Files in a directory that a group may write in are for that group: Portage builds as root and as `portage` in one
+/// directory at the same time, and a slot counts for both only if both can open its file for writing.
+fn share_with_group(dir: &Path) {
+    let Ok(meta) = std::fs::metadata(dir) else {
+        return;
+    };
+    if meta.mode() & GROUP_WRITES != 0 {
+        sys::daemon::set_umask(OTHERS_WRITE);
+    }
 }
