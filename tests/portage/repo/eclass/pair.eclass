@@ -1,5 +1,6 @@
 # Two packages that are built at the same time: each waits until the other compiles too, then
-# compiles units that take about a second each, so that a monitor can see them.
+# compiles units that take about a second each, so that a monitor can see them. `left` comes second,
+# when `right` has created files in DISTCC_DIR.
 
 DESCRIPTION="One of two packages that compile at the same time"
 HOMEPAGE="https://example.org/"
@@ -36,11 +37,11 @@ pair_src_unpack() {
 }
 
 pair_src_compile() {
-	local other=left tries=0
-	[[ ${PN} == left ]] && other=right
+	local awaited=${PORTAGE_TMPDIR}/portage/left.compiles tries=0
 	touch "${PORTAGE_TMPDIR}/portage/${PN}.compiles" || die
-	until [[ -e ${PORTAGE_TMPDIR}/portage/${other}.compiles ]]; do
-		((tries++ < PAIR_PATIENCE)) || die "${other} does not come"
+	[[ ${PN} == left ]] && awaited="${DISTCC_DIR}/lock/cpu_tcp_*"
+	until compgen -G "${awaited}" >/dev/null; do
+		((tries++ < PAIR_PATIENCE)) || die "the other package does not come"
 		sleep 0.1
 	done
 	local objects=( "${PN}"_{1,2,3}.o )
