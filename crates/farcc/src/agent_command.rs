@@ -41,7 +41,7 @@ pub(crate) fn run(world: &World, options: &cli::Agent) -> Result<Exit, Error> {
 
 /// The socket that the parent process opened.
 fn inherited(number: i32) -> Result<UnixListener, Error> {
-    let file = sys::exec::inherited_file(number).ok_or(Error::NoSocket(number))?;
+    let file = sys::exec::take_inherited(number).ok_or(Error::NoSocket(number))?;
     let fd = OwnedFd::from(file);
     if sys::socket::peer_uid(&fd).is_err() {
         return Err(Error::NoSocket(number));

@@ -16,21 +16,6 @@ use wire::socket_name::{Realm, socket_name};
 
 use crate::world::World;
 
-/// Variables that an agent gets besides `FARCC_*`: those by which programs find their user. The
-/// shim has the same list.
-const AGENT_ENVIRONMENT: &[&str] = &[
-    "DISTCC_DIR",
-    "HOME",
-    "LANG",
-    "LC_ALL",
-    "LOGNAME",
-    "PATH",
-    "TZ",
-    "USER",
-    "XDG_CACHE_HOME",
-    "XDG_RUNTIME_DIR",
-];
-
 /// The agent cannot be reached.
 #[derive(Debug, thiserror::Error)]
 pub enum AgentError {
@@ -118,7 +103,7 @@ impl AgentSocket {
         let env: Vec<(OsString, OsString)> = world
             .vars
             .iter()
-            .filter(|(name, _)| is_for_agent(name))
+            .filter(|(name, _)| wire::environment::is_for_agent(name.as_encoded_bytes()))
             .cloned()
             .collect();
         let fd = detach::HANDED_FD.to_string();
@@ -147,9 +132,4 @@ pub(crate) fn distcc_dir(world: &World) -> Option<PathBuf> {
         .path_var("DISTCC_DIR")
         .or_else(|| Some(world.path_var("HOME")?.join(".distcc")))?;
     std::path::absolute(dir).ok()
-}
-
-fn is_for_agent(name: &OsStr) -> bool {
-    AGENT_ENVIRONMENT.iter().any(|known| name == *known)
-        || name.as_encoded_bytes().starts_with(b"FARCC_")
 }

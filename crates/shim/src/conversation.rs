@@ -18,21 +18,6 @@ use crate::compiler::farcc_program;
 /// Bytes asked for at once. Answers are short; outputs travel as open files.
 const READ_BYTES: usize = 16 * 1024;
 
-/// Variables that the agent is started with. It gets all others with each job, and must not keep
-/// what one build had: preloaded libraries, a jobserver, a sandbox's settings.
-const AGENT_ENVIRONMENT: &[&str] = &[
-    "DISTCC_DIR",
-    "HOME",
-    "LANG",
-    "LC_ALL",
-    "LOGNAME",
-    "PATH",
-    "TZ",
-    "USER",
-    "XDG_CACHE_HOME",
-    "XDG_RUNTIME_DIR",
-];
-
 /// An open conversation.
 #[derive(Debug)]
 pub(crate) struct Agent {
@@ -177,10 +162,7 @@ fn realm() -> Realm {
 fn start_agent(dir: &Path, name: &str, listener: OwnedFd) -> io::Result<()> {
     let program = farcc_program();
     let env: Vec<(OsString, OsString)> = std::env::vars_os()
-        .filter(|(key, _)| {
-            AGENT_ENVIRONMENT.iter().any(|known| key == known)
-                || key.as_encoded_bytes().starts_with(b"FARCC_")
-        })
+        .filter(|(key, _)| wire::environment::is_for_agent(key.as_encoded_bytes()))
         .collect();
     let socket_path = dir.join(name);
     let fd = sys::detach::HANDED_FD.to_string();

@@ -51,5 +51,14 @@ mod tests {
         assert!(!is_forwarded(b"PATHX"));
         assert!(!is_forwarded(b"DISTCC"));
         assert!(!is_forwarded(b"LD_PRELOAD"));
+        assert!(is_for_agent(b"FARCC_IDLE_SECONDS"));
+        assert!(!is_for_agent(b"LD_PRELOAD"));
+        assert!(!is_for_agent(b"DISTCC_HOSTS"));
+    }
+
+    #[test]
+    fn lists_are_sorted() {
+        assert!(FORWARDED.is_sorted());
+        assert!(AGENT.is_sorted());
     }
 }
