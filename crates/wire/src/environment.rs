@@ -29,10 +29,37 @@ pub const FORWARDED: &[&str] = &[
     "TMPDIR",                // where temporary files go
 ];
 
-/// Whether a variable is forwarded.
+/// Names that an agent is started with when set, by whoever starts it; as above. All others come
+/// with each job: the agent must not keep what one build had (preloaded libraries, a jobserver,
+/// a sandbox's settings).
+pub const AGENT: &[&str] = &[
+    "DISTCC_DIR",
+    "FARCC_*",
+    "HOME",
+    "LANG",
+    "LC_ALL",
+    "LOGNAME",
+    "PATH",
+    "TZ",
+    "USER",
+    "XDG_CACHE_HOME",
+    "XDG_RUNTIME_DIR",
+];
+
+/// Whether a variable is forwarded with a job.
 #[must_use]
 pub fn is_forwarded(name: &[u8]) -> bool {
-    FORWARDED
+    is_among(FORWARDED, name)
+}
+
+/// Whether an agent is started with a variable.
+#[must_use]
+pub fn is_for_agent(name: &[u8]) -> bool {
+    is_among(AGENT, name)
+}
+
+fn is_among(patterns: &[&str], name: &[u8]) -> bool {
+    patterns
         .iter()
         .any(|pattern| match pattern.strip_suffix('*') {
             Some(prefix) => name.starts_with(prefix.as_bytes()),
