@@ -4,10 +4,10 @@
 
 /// Names forwarded when set. A name that ends in `*` stands for all that begin like it.
 pub const FORWARDED: &[&str] = &[
+    "COMPILER_PATH",         // where GCC finds its own programs
     "CPATH",                 // include search path
     "CPLUS_INCLUDE_PATH",    // include search path
     "C_INCLUDE_PATH",        // include search path
-    "COMPILER_PATH",         // where GCC finds its own programs
     "DEPENDENCIES_OUTPUT",   // GCC writes a dependency file there
     "DISTCC_*",              // settings; Portage lets no others through
     "FARCC_*",               // settings
