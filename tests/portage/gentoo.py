@@ -57,9 +57,10 @@ def main():
         "PORTAGE_OVERRIDE_EPREFIX": "",
         "NOCOLOR": "true",
     }
-    command = ["unshare", *namespaces, "--propagation", "private"]
+    # All ends with the test, however that ends.
+    command = ["setpriv", "--pdeathsig", "KILL", "unshare", *namespaces, "--propagation", "private"]
     command += ["/usr/bin/python3", "-B", __file__, "--inside", str(work), programs, *sys.argv[3:]]
-    os.execvpe("unshare", command, environment)
+    os.execvpe(command[0], command, environment)
 
 
 def install_portage(work):

@@ -91,8 +91,7 @@ def with_ours(template, only):
     def scenario(features, hosts=SERVER_HOST):
         return Scenario(template, features, hosts)
 
-    # Until ours is there.
-    with Server("nobody", STOCK_SERVER):
+    with Server("distcc"):
         see("default", lambda: scenario("distcc").emerge("app-test/units"))
         see("info", lambda: {"output": run("emerge", "--info")})
         for name, features in BUILDS.items():
@@ -104,6 +103,7 @@ def with_ours(template, only):
             see("stock_server", scenario("distcc").build)
     see("no_server", scenario("distcc").build)
     facts["left_running"] = strangers()
+    facts["server_log"] = SERVER_LOG.read_text()
     return facts
 
 

@@ -37,14 +37,23 @@ pub fn client(kind: Kind) -> PathBuf {
     }
 }
 
+static BIN_DIR: OnceLock<PathBuf> = OnceLock::new();
+
+/// Says where the programs under test are, before anything asks.
+///
+/// # Panics
+/// Something has asked already.
+pub fn use_bin_dir(dir: PathBuf) {
+    BIN_DIR.set(dir).expect("said once, at the start");
+}
+
 /// The directory of the programs under test.
 ///
 /// # Panics
 /// They have not been built.
 #[must_use]
 pub fn bin_dir() -> &'static Path {
-    static DIR: OnceLock<PathBuf> = OnceLock::new();
-    DIR.get_or_init(|| {
+    BIN_DIR.get_or_init(|| {
         let dir = match std::env::var_os(BIN_VARIABLE) {
             Some(dir) => PathBuf::from(dir),
             None => beside_this_program(),

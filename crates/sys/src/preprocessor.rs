@@ -52,7 +52,15 @@ pub fn run(
     })
 }
 
-fn wait(pid: u32) -> io::Result<(i32, Duration)> {
+/// Waits for a child: its status as `wait` tells it, and the user and system time of it and of
+/// its children that it waited for.
+///
+/// # Errors
+/// There is no such child.
+///
+/// # Panics
+/// `pid` is no process id.
+pub fn wait(pid: u32) -> io::Result<(i32, Duration)> {
     let pid = libc::pid_t::try_from(pid).expect("process ids are positive pid_t");
     let mut status = 0;
     let mut usage = std::mem::MaybeUninit::<libc::rusage>::uninit();

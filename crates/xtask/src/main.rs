@@ -1,3 +1,62 @@
-//! To be written.
+//! `cargo xtask TASK`: everything that people and machines do with this repository besides
+//! writing it. Continuous integration calls nothing else.
 
-fn main() {}
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "these tasks talk to the person who started them"
+)]
+
+mod bench;
+mod cargo;
+mod cpu;
+mod demo;
+mod dist;
+mod packages;
+mod steps;
+mod test;
+mod tidy;
+mod zstd;
+
+use std::process::ExitCode;
+
+const USAGE: &str = "\
+Usage: cargo xtask TASK
+
+Tasks:
+  test [--quick]    install what the tests need if it is missing, then check and test everything;
+                    --quick leaves out the end-to-end tests
+  tidy              check what no compiler checks: crate edges, lengths, names, paths in documents
+  demo              build a real C library on two servers on this machine and compare every object
+  bench startup     what one run of the shim costs, beside /bin/true and stock distcc
+  bench client      what one compile costs the client, beside stock distcc
+  bench handover    how long a freed slot stays empty while jobs wait, beside stock distcc
+  dist DIR          build for release and install into DIR, for packagers
+";
+
+fn main() -> ExitCode {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    let result = match words[..] {
+        ["test"] => test::run(test::Scope::All),
+        ["test", "--quick"] => test::run(test::Scope::Quick),
+        ["tidy"] => tidy::run(),
+        ["demo"] => demo::run(),
+        ["bench", "startup"] => bench::startup::run(),
+        ["bench", "client"] => bench::client::run(),
+        ["bench", "handover"] => bench::handover::run(),
+        ["dist", dir] => dist::run(dir),
+        ["--help" | "-h" | "help"] => {
+            print!("{USAGE}");
+            Ok(())
+        }
+        _ => Err(format!("no such task\n{USAGE}")),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("xtask: {}", error.trim_end());
+            ExitCode::FAILURE
+        }
+    }
+}
