@@ -139,6 +139,7 @@ def become_gentoo(work):
     os.symlink(f"{work}/venv/share", PORTAGE_SHARE)
     if not shutil.which("gtar"):
         os.symlink("tar", "/usr/bin/gtar")
+    os.makedirs("/var/cache/distfiles", exist_ok=True)
     repository = Path("/var/db/repos/gentoo")
     shutil.rmtree(repository, ignore_errors=True)
     shutil.copytree(work / "gentoo/repo", repository)

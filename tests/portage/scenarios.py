@@ -43,6 +43,14 @@ BUILDS = {
     "ccache_first": "ccache distcc",
     "ccache_second": "ccache distcc",
 }
+CLIENT_LOG = Path("/var/log/distcc/client.log")
+DOCUMENTED_SETTINGS = f"""
+CFLAGS="-O2 -march=native"
+CXXFLAGS="${{CFLAGS}}"
+DISTCC_DIR="/var/cache/distcc"
+DISTCC_LOG="{CLIENT_LOG}"
+DISTCC_VERBOSE="1"
+"""
 # `… COMPILE_OK exit:0 sig:0 core:0 ret:0 time:23ms gcc a.c`
 SUMMARY = re.compile(r"client: \S+ (\w+) exit:-?\d+ .* time:\S+ \S+ (\S+)$", re.MULTILINE)
 
@@ -96,6 +104,7 @@ def with_ours(template, only):
         see("info", lambda: {"output": run("emerge", "--info")})
         for name, features in BUILDS.items():
             see(name, scenario(features).build)
+        see("as_documented", lambda: as_documented(template))
         # Fewer slots than jobs: two agents have to share them through the lock files.
         see("pair", lambda: scenario("distcc", "127.0.0.1/4").emerge_watched(*PAIR))
     if os.access(STOCK_SERVER, os.X_OK):
@@ -103,15 +112,28 @@ def with_ours(template, only):
             see("stock_server", scenario("distcc").build)
     see("no_server", scenario("distcc").build)
     facts["left_running"] = strangers()
-    facts["server_log"] = SERVER_LOG.read_text()
     return facts
+
+
+def as_documented(template):
+    """What docs/gentoo.md says beyond the defaults: hosts from /etc/distcc, a log, -march=native."""
+    said = run("distcc-config", "--set-hosts", SERVER_HOST)
+    CLIENT_LOG.parent.mkdir(exist_ok=True)
+    shutil.chown(CLIENT_LOG.parent, "portage", "portage")
+    scenario = Scenario(template, "distcc", hosts=None)
+    scenario.make_conf += DOCUMENTED_SETTINGS
+    facts = scenario.build()
+    Path("/etc/distcc/hosts").unlink()
+    return {**facts, "config": said, "log": CLIENT_LOG.read_text()}
 
 
 class Scenario:
     """One build with its own make.conf."""
 
     def __init__(self, template, features, hosts=SERVER_HOST):
-        self.make_conf = template.replace("@FEATURES@", features).replace("@HOSTS@", hosts)
+        self.make_conf = template.replace("@FEATURES@", features)
+        if hosts:
+            self.make_conf += f'DISTCC_HOSTS="{hosts}"\n'
 
     def build(self):
         """Compiles app-test/units, phases one by one in one process, installing nothing."""
@@ -156,12 +178,14 @@ class Scenario:
         self.output.seek(0)
         with SERVER_LOG.open() as log:
             log.seek(self.log_start)
-            jobs = SUMMARY.findall(log.read())
+            server_said = log.read()
+        jobs = SUMMARY.findall(server_said)
         return {
             "status": process.returncode,
             "output": self.output.read(),
             "remote": sorted(name for outcome, name in jobs if outcome == "COMPILE_OK"),
             "not_ok": sorted(" ".join(job) for job in jobs if job[0] != "COMPILE_OK"),
+            "server": server_said,
             "seconds": round(time.monotonic() - self.started, 1),
             "phases": phase_facts(),
         }

@@ -185,6 +185,19 @@ fn the_mount_sandbox_changes_nothing() {
 }
 
 #[test]
+fn the_documented_settings_work() {
+    let Some(facts) = facts() else { return };
+    facts.assert_all_remote("ours/as_documented");
+    let said = facts.get("ours/as_documented/output");
+    assert!(said.contains(" -march=native "), "{said}");
+    let log = facts.get("ours/as_documented/log");
+    for unit in UNITS.split_whitespace() {
+        let line = format!("compile {unit} on 127.0.0.1/8 completed ok");
+        assert!(log.contains(&line), "no `{line}` in {log}");
+    }
+}
+
+#[test]
 fn without_any_sandbox_every_unit_is_remote_too() {
     let Some(facts) = facts() else { return };
     facts.assert_all_remote("ours/no_sandboxes");

@@ -41,14 +41,14 @@ facts() {
 
 src_configure() {
 	facts
-	"${CHOST}-gcc" -O2 -c check.c -o check.o || die
-	"${CHOST}-gcc" -O2 check.o -o check || die
+	"${CHOST}-gcc" ${CFLAGS} -c check.c -o check.o || die
+	"${CHOST}-gcc" check.o -o check || die
 	./check || die
 }
 
 src_compile() {
 	facts
-	emake CC="${CHOST}-gcc" CXX="${CHOST}-g++"
+	emake CC="${CHOST}-gcc" CXX="${CHOST}-g++" CFLAGS="${CFLAGS}" CXXFLAGS="${CXXFLAGS}"
 	./program > "${PORTAGE_TMPDIR}/portage/program.out" || die
 }
 
