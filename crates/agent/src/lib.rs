@@ -82,6 +82,8 @@ pub struct Config {
 /// The event loop could not be set up.
 pub fn run(listener: UnixListener, config: Config) -> io::Result<()> {
     share_with_group(&config.dir);
+    // Several for each job; the usual 1024 are soon gone. With fewer, jobs that find none left run locally.
+    sys::open_files::raise_limit().unwrap_or_default();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .max_blocking_threads(BLOCKING_THREADS_MAX)
         .enable_all()

@@ -11,6 +11,7 @@ pub mod detach;
 pub mod exec;
 pub mod fd_passing;
 pub mod lock;
+pub mod open_files;
 pub mod output_file;
 pub mod preprocessor;
 pub mod realm;
