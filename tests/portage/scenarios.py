@@ -164,14 +164,16 @@ class Scenario:
         shutil.rmtree(DISTCC_DIR / "lock", ignore_errors=True)
         options = [*EMERGE_OPTIONS, "--jobs=2", "--jobs-tmpdir-require-free-gb=0"]
         emerge = self.start("emerge", *options, *packages)
-        seen, looks = [], []
+        seen, looks, agent_variables = [], [], set()
         while emerge.poll() is None:
             lines = run("distccmon-text", DISTCC_DIR=str(DISTCC_DIR)).splitlines()
             lines = [line for line in lines if line.strip()]
             seen += [line for line in lines if line not in seen]
             looks.append(" ; ".join(line.strip() for line in lines))
+            agent_variables |= variables_of_agents()
             time.sleep(MONITOR_PAUSE)
-        return {**self.finish(emerge), "seen": seen, "looks": looks}
+        agents = {"agent_variables": sorted(agent_variables)}
+        return {**self.finish(emerge), "seen": seen, "looks": looks, **agents}
 
     def finish(self, process):
         process.wait()
@@ -238,6 +240,25 @@ class Server:
         except subprocess.TimeoutExpired:
             os.killpg(self.process.pid, signal.SIGKILL)
             self.process.wait()
+        # Stock leaves without its children; as first process of the namespace we inherit them.
+        try:
+            while True:
+                os.waitpid(-self.process.pid, 0)
+        except ChildProcessError:
+            pass
+
+
+def variables_of_agents():
+    """Names of the environment's variables of all running agents."""
+    names = set()
+    for path in Path("/proc").glob("[0-9]*"):
+        try:
+            if (path / "cmdline").read_bytes().startswith(b"/usr/bin/farcc\0agent\0"):
+                environment = (path / "environ").read_text(errors="replace")
+                names |= {variable.split("=")[0] for variable in environment.split("\0")}
+        except OSError:
+            continue
+    return names - {""}
 
 
 def strangers():

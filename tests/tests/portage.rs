@@ -239,6 +239,10 @@ fn two_packages_at_once_are_seen_by_a_monitor_outside() {
     let looks: Vec<&str> = facts.get("ours/pair/looks").lines().collect();
     let both = |look: &&str| look.contains("left_") && look.contains("right_");
     assert!(looks.iter().any(both), "never both: {looks:#?}");
+    let variables = facts.get("ours/pair/agent_variables");
+    assert!(!variables.is_empty(), "no agent seen");
+    let of_the_build = |name: &str| name == "LD_PRELOAD" || name.starts_with("SANDBOX");
+    assert!(!variables.lines().any(of_the_build), "{variables}");
     for look in looks {
         let used = look.matches("127.0.0.1[").count();
         assert!(used <= PAIR_SLOTS, "more jobs than slots: {look}");
