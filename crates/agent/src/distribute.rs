@@ -129,7 +129,10 @@ impl<'a> Run<'a> {
                     }
                 }
                 message = inbox.recv() => {
-                    if let Some((ToAgent::Preprocessed(done), file)) = message {
+                    // A shim that was not asked has nothing to say.
+                    if let Some((ToAgent::Preprocessed(done), file)) = message
+                        && matches!(self.text, TextState::Running)
+                    {
                         self.preprocessed(done, file, ticket);
                     }
                 }

@@ -98,10 +98,9 @@ pub(crate) async fn exchange(
                     }
                 }
                 // The reason may already be on its way.
-                Err(error) => match timeout(ANSWER_AFTER_FAILURE, receiving).await {
-                    Ok(Ok(decoder)) => Ok(decoder),
-                    _ => Err(HostFailure::Send(error)),
-                },
+                Err(error) => timeout(ANSWER_AFTER_FAILURE, receiving)
+                    .await
+                    .unwrap_or(Err(HostFailure::Send(error))),
             },
             () = pace.stalled(io_timeout) => Err(HostFailure::Timeout(io_timeout)),
         }
