@@ -1,0 +1,103 @@
+//! Real files for the scanner.
+
+use std::fs::{self, Metadata};
+use std::io::ErrorKind;
+use std::os::unix::ffi::OsStringExt;
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::path::Path;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use scan::{Files, Found, Stamp};
+
+/// How old a change must be for a later one to be sure to get another time: some ticks of the coarse clock that file
+/// systems stamp changes with (1 to 10 ms).
+const SETTLED_AFTER: Duration = Duration::from_millis(50);
+
+/// The files of this machine, as of one moment.
+#[derive(Debug, Clone, Copy)]
+pub struct Machine {
+    settled_before_ns: i128,
+}
+
+impl Machine {
+    /// For a scan that starts now.
+    #[must_use]
+    pub fn now() -> Self {
+        let now = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default();
+        Self {
+            settled_before_ns: nanoseconds(now) - nanoseconds(SETTLED_AFTER),
+        }
+    }
+
+    /// What is at a path, from what the kernel says of it.
+    fn found(metadata: &Metadata) -> Found {
+        let stamp = Stamp {
+            dev: metadata.dev(),
+            ino: metadata.ino(),
+            size: metadata.size(),
+            mtime_ns: i128::from(metadata.mtime()) * 1_000_000_000
+                + i128::from(metadata.mtime_nsec()),
+            ctime_ns: i128::from(metadata.ctime()) * 1_000_000_000
+                + i128::from(metadata.ctime_nsec()),
+        };
+        let kind = metadata.file_type();
+        if kind.is_file() {
+            Found::File(stamp)
+        } else if kind.is_dir() {
+            Found::Dir(stamp)
+        } else if kind.is_char_device()
+            && fs::metadata("/dev/null").is_ok_and(|null| null.rdev() == metadata.rdev())
+        {
+            Found::Null
+        } else {
+            Found::Unreadable
+        }
+    }
+}
+
+fn nanoseconds(duration: Duration) -> i128 {
+    i128::try_from(duration.as_nanos()).unwrap_or(i128::MAX)
+}
+
+impl Files for Machine {
+    fn look(&mut self, path: &Path) -> (Found, bool) {
+        match fs::metadata(path) {
+            Ok(metadata) => {
+                let found = Self::found(&metadata);
+                let settled = match found {
+                    Found::File(stamp) | Found::Dir(stamp) => {
+                        stamp.mtime_ns.max(stamp.ctime_ns) < self.settled_before_ns
+                    }
+                    _ => true,
+                };
+                (found, settled)
+            }
+            Err(error)
+                if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) =>
+            {
+                let dangling = fs::symlink_metadata(path).is_ok();
+                (
+                    if dangling {
+                        Found::Dangling
+                    } else {
+                        Found::Absent
+                    },
+                    true,
+                )
+            }
+            Err(_) => (Found::Unreadable, false),
+        }
+    }
+
+    fn read(&mut self, path: &Path) -> Option<Vec<u8>> {
+        fs::read(path).ok()
+    }
+
+    fn link(&mut self, path: &Path) -> Option<Vec<u8>> {
+        fs::read_link(path)
+            .ok()
+            .map(|target| target.into_os_string().into_vec())
+    }
+}

@@ -1,0 +1,359 @@
+//! The value of a condition.
+//!
+//! One recursive descent serves two callers: over the tokens of a line as they stand, as long as all names in it are
+//! plain numbers or undefined (nearly all conditions), and over a line after macro expansion. Unknown values spread
+//! as far as they matter: `0 && unknown` is 0.
+
+use crate::limits::NESTING_MAX;
+use crate::names::{self, Name};
+use crate::state::{Binding, Bound, State};
+use crate::store::Store;
+use crate::token::{Kind, Token};
+use crate::toolchain::is_target;
+use crate::value::{self, Binary, Int, Value, apply};
+
+/// Evaluates a line after expansion. `answers` belong to its tokens of kind [`Kind::Asked`].
+pub(crate) fn expanded(tokens: &[Token], store: &Store, cxx: bool, answers: &[Value]) -> Value {
+    let mut it = Eval {
+        tokens,
+        at: 0,
+        store,
+        cxx,
+        answers,
+        direct: None,
+        depth: 0,
+    };
+    it.whole().unwrap_or(None)
+}
+
+/// Evaluates a line as it stands; `Err` if it must be expanded first.
+pub(crate) fn direct(
+    tokens: &[Token],
+    store: &Store,
+    cxx: bool,
+    state: &State,
+) -> Result<Value, NotDirect> {
+    let mut it = Eval {
+        tokens,
+        at: 0,
+        store,
+        cxx,
+        answers: &[],
+        direct: Some(state),
+        depth: 0,
+    };
+    it.whole()
+}
+
+/// The line needs expansion, or is malformed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct NotDirect;
+
+struct Eval<'a> {
+    tokens: &'a [Token],
+    at: usize,
+    store: &'a Store,
+    cxx: bool,
+    answers: &'a [Value],
+    direct: Option<&'a State>,
+    depth: u32,
+}
+
+type Result<T, E = NotDirect> = std::result::Result<T, E>;
+
+impl Eval<'_> {
+    fn whole(&mut self) -> Result<Value> {
+        let value = self.comma()?;
+        if self.at == self.tokens.len() {
+            Ok(value)
+        } else {
+            Err(NotDirect)
+        }
+    }
+
+    fn peek(&self) -> &[u8] {
+        match self.tokens.get(self.at) {
+            Some(token) if token.kind == Kind::Punct => self.store.names.text(token.name),
+            _ => b"",
+        }
+    }
+
+    fn eat(&mut self, text: &[u8]) -> bool {
+        let next = self.peek() == text;
+        self.at += usize::from(next);
+        next
+    }
+
+    fn comma(&mut self) -> Result<Value> {
+        let mut value = self.conditional()?;
+        while self.eat(b",") {
+            value = self.conditional()?;
+        }
+        Ok(value)
+    }
+
+    fn conditional(&mut self) -> Result<Value> {
+        self.depth += 1;
+        if self.depth > NESTING_MAX {
+            return Err(NotDirect);
+        }
+        let condition = self.binary(0)?;
+        let value = if self.eat(b"?") {
+            let yes = self.comma()?;
+            if !self.eat(b":") {
+                return Err(NotDirect);
+            }
+            let no = self.conditional()?;
+            chosen(condition, yes, no)
+        } else {
+            condition
+        };
+        self.depth -= 1;
+        Ok(value)
+    }
+
+    fn binary(&mut self, least: u8) -> Result<Value> {
+        let mut left = self.unary()?;
+        while let Some((operator, strength)) = operator(self.peek()) {
+            if strength < least {
+                break;
+            }
+            self.at += 1;
+            let right = self.binary(strength + 1)?;
+            left = match operator {
+                Operator::Both => both(left, right),
+                Operator::Either => either(left, right),
+                Operator::Plain(op) => match (left, right) {
+                    (Some(a), Some(b)) => apply(op, a, b),
+                    _ => None,
+                },
+            };
+        }
+        Ok(left)
+    }
+
+    fn unary(&mut self) -> Result<Value> {
+        let mut operators = Vec::new();
+        while let op @ (b"!" | b"~" | b"-" | b"+") = self.peek() {
+            operators.push(op[0]);
+            self.at += 1;
+        }
+        let mut value = self.primary()?;
+        while let Some(op) = operators.pop() {
+            value = value.map(|int| match op {
+                b'!' => Int::truth(!int.is_true()),
+                b'~' => Int {
+                    bits: !int.bits,
+                    ..int
+                },
+                b'-' => Int {
+                    bits: int.bits.wrapping_neg(),
+                    ..int
+                },
+                _ => int,
+            });
+        }
+        Ok(value)
+    }
+
+    fn primary(&mut self) -> Result<Value> {
+        let token = *self.tokens.get(self.at).ok_or(NotDirect)?;
+        self.at += 1;
+        match token.kind {
+            Kind::Number => value::number(self.store.names.text(token.name))
+                .map(Some)
+                .ok_or(NotDirect),
+            Kind::Character => Ok(value::character(self.store.names.text(token.name))),
+            Kind::Unknown => Ok(None),
+            Kind::Asked => Ok(self.answers.get(token.name.0 as usize).copied().flatten()),
+            Kind::Word | Kind::Painted => self.word(token),
+            Kind::Punct if self.store.names.text(token.name) == b"(" => {
+                let value = self.comma()?;
+                if self.eat(b")") {
+                    Ok(value)
+                } else {
+                    Err(NotDirect)
+                }
+            }
+            _ => Err(NotDirect),
+        }
+    }
+
+    fn word(&mut self, token: Token) -> Result<Value> {
+        let undefined = || Ok(Some(Int::truth(self.cxx && token.name == names::TRUE)));
+        let Some(direct) = self.direct else {
+            return undefined();
+        };
+        if token.name == names::DEFINED {
+            return self.defined(direct);
+        }
+        match self.binding(direct, token.name).unpack() {
+            Bound::Undefined if self.peek() == b"(" => Err(NotDirect),
+            Bound::Undefined => undefined(),
+            Bound::Def(def) => match self.store.known_def(def).and_then(|it| it.number) {
+                Some(number) => Ok(Some(number)),
+                None => Err(NotDirect),
+            },
+            _ => Err(NotDirect),
+        }
+    }
+
+    fn defined(&mut self, state: &State) -> Result<Value> {
+        let parenthesis = self.eat(b"(");
+        let name = match self.tokens.get(self.at) {
+            Some(token) if token.kind == Kind::Word => token.name,
+            _ => return Err(NotDirect),
+        };
+        self.at += 1;
+        if parenthesis && !self.eat(b")") {
+            return Err(NotDirect);
+        }
+        Ok(state.is_defined(self.binding(state, name)).map(Int::truth))
+    }
+
+    fn binding(&self, state: &State, name: Name) -> Binding {
+        if state.is_tainted() && is_target(self.store.names.text(name)) {
+            return Binding::ANYTHING;
+        }
+        state.get(name)
+    }
+}
+
+enum Operator {
+    Both,
+    Either,
+    Plain(Binary),
+}
+
+/// A binary operator and how strongly it binds.
+fn operator(text: &[u8]) -> Option<(Operator, u8)> {
+    use Binary as B;
+    let plain = |op, strength| Some((Operator::Plain(op), strength));
+    match text {
+        b"||" => Some((Operator::Either, 1)),
+        b"&&" => Some((Operator::Both, 2)),
+        b"|" => plain(B::Or, 3),
+        b"^" => plain(B::Xor, 4),
+        b"&" => plain(B::And, 5),
+        b"==" => plain(B::Equal, 6),
+        b"!=" => plain(B::Unequal, 6),
+        b"<" => plain(B::Less, 7),
+        b">" => plain(B::Greater, 7),
+        b"<=" => plain(B::LessEqual, 7),
+        b">=" => plain(B::GreaterEqual, 7),
+        b"<<" => plain(B::Left, 8),
+        b">>" => plain(B::Right, 8),
+        b"+" => plain(B::Plus, 9),
+        b"-" => plain(B::Minus, 9),
+        b"*" => plain(B::Times, 10),
+        b"/" => plain(B::Divide, 10),
+        b"%" => plain(B::Modulo, 10),
+        _ => None,
+    }
+}
+
+fn both(a: Value, b: Value) -> Value {
+    let no = |value: Value| value.is_some_and(|int| !int.is_true());
+    if no(a) || no(b) {
+        return Some(Int::truth(false));
+    }
+    a.and(b).map(|_| Int::truth(true))
+}
+
+fn either(a: Value, b: Value) -> Value {
+    let yes = |value: Value| value.is_some_and(Int::is_true);
+    if yes(a) || yes(b) {
+        return Some(Int::truth(true));
+    }
+    a.and(b).map(|_| Int::truth(false))
+}
+
+fn chosen(condition: Value, yes: Value, no: Value) -> Value {
+    let common = |int: Int| {
+        let unsigned =
+            int.unsigned || yes.is_none_or(|it| it.unsigned) || no.is_none_or(|it| it.unsigned);
+        Int { unsigned, ..int }
+    };
+    match condition {
+        Some(int) => (if int.is_true() { yes } else { no }).map(common),
+        None if yes == no => yes,
+        None => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::names::Names;
+    use crate::parsed::Mode;
+
+    fn check(line: &str, expect: Option<u64>) {
+        let mut store = Store::new();
+        let id = store.add_text(line.as_bytes(), Mode::default());
+        let mut tokens = (*store.text(id)).clone();
+        let unknown = store.names.intern(b"unknown");
+        for token in &mut tokens {
+            if token.name == unknown {
+                token.kind = Kind::Unknown;
+            }
+        }
+        assert_eq!(
+            expanded(&tokens, &store, false, &[]).map(|int| int.bits),
+            expect,
+            "{line}"
+        );
+    }
+
+    #[test]
+    fn conditions_have_the_compilers_values() {
+        check("1 + 2 * 3 == 7", Some(1));
+        check("(1 << 3) | 1", Some(9));
+        check("10 - 2 - 3", Some(5));
+        check("-1 < 0u", Some(0));
+        check("!0 && ~0 == -1", Some(1));
+        check("1 ? 2 : 3", Some(2));
+        check("0 ? 2 : 1 ? 4 : 5", Some(4));
+        check("undefined_name", Some(0));
+        check("'A' == 65", Some(1));
+        check("1 +", None);
+        check("1 2", None);
+        check("1 / 0", None);
+        check("(2, 3)", Some(3));
+    }
+
+    #[test]
+    fn unknown_values_spread_only_as_far_as_they_matter() {
+        check("unknown", None);
+        check("0 && unknown", Some(0));
+        check("unknown && 0", Some(0));
+        check("unknown || 1", Some(1));
+        check("unknown || 0", None);
+        check("unknown ? 3 : 3", Some(3));
+        check("unknown ? 3 : 4", None);
+        check("unknown == 1 || 2 > 1", Some(1));
+    }
+
+    #[test]
+    fn lines_with_plain_names_need_no_expansion() {
+        let mut store = Store::new();
+        let mut names = Names::new();
+        let mut state = State::new(&mut names);
+        let (four, call) = (store.names.intern(b"FOUR"), store.names.intern(b"CALL"));
+        let def = store.add_def(b" 4", Mode::default());
+        store.def(def);
+        let function = store.add_def(b"(x) x", Mode::default());
+        store.def(function);
+        state.set(four, Binding::def(def));
+        state.set(call, Binding::def(function));
+        let mut value = |line: &str| {
+            let id = store.add_text(line.as_bytes(), Mode::default());
+            let tokens = store.text(id);
+            direct(&tokens, &store, false, &state)
+        };
+        assert_eq!(
+            value("defined(FOUR) && FOUR >= 4 && !NONE"),
+            Ok(Some(Int::truth(true)))
+        );
+        assert_eq!(value("CALL(1)"), Err(NotDirect));
+    }
+}

@@ -1,0 +1,69 @@
+//! What the scanner asks of the file system, so that it can run on a real one, on a fake one or on a hostile one.
+
+use std::fmt;
+use std::path::Path;
+
+/// Identity and version of a file or directory: while it is the same, so is what was learned from it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub struct Stamp {
+    /// Device number.
+    pub dev: u64,
+    /// Inode number.
+    pub ino: u64,
+    /// Length in bytes.
+    pub size: u64,
+    /// Last change of the content, in nanoseconds since 1970.
+    pub mtime_ns: i128,
+    /// Last change of the inode, in nanoseconds since 1970.
+    pub ctime_ns: i128,
+}
+
+/// What is at a path, after following symbolic links.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Found {
+    /// Nothing, and nothing can appear without a change of the directory that would hold it.
+    Absent,
+    /// A symbolic link that leads nowhere: what it leads to can appear anywhere at any time.
+    Dangling,
+    /// A regular file.
+    File(Stamp),
+    /// A directory.
+    Dir(Stamp),
+    /// The null device, which reads as an empty file.
+    Null,
+    /// Something that cannot be read twice (a pipe, a device), or may not be looked at.
+    Unreadable,
+}
+
+/// A file system. Every path given to it is absolute.
+pub trait Files {
+    /// Looks at a path. The second value says whether the stamp is settled: old enough that a later change is bound
+    /// to give another stamp. An answer that is not settled is never used in a later scan.
+    fn look(&mut self, path: &Path) -> (Found, bool);
+
+    /// The bytes of a file; `None` if it cannot be read.
+    fn read(&mut self, path: &Path) -> Option<Vec<u8>>;
+
+    /// Where a symbolic link leads, exactly as it says; `None` if there is no link at this path.
+    fn link(&mut self, path: &Path) -> Option<Vec<u8>>;
+}
+
+impl<F: Files + ?Sized> Files for &mut F {
+    fn look(&mut self, path: &Path) -> (Found, bool) {
+        (**self).look(path)
+    }
+
+    fn read(&mut self, path: &Path) -> Option<Vec<u8>> {
+        (**self).read(path)
+    }
+
+    fn link(&mut self, path: &Path) -> Option<Vec<u8>> {
+        (**self).link(path)
+    }
+}
+
+impl fmt::Debug for dyn Files + '_ {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Files")
+    }
+}

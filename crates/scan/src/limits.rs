@@ -1,0 +1,39 @@
+//! Every bound of the scanner, with its unit and its reason.
+//!
+//! Hostile or broken sources must cost bounded time and memory: a scan that meets one of these limits stops with a
+//! doubt and the compile is preprocessed by the compiler, which has limits of its own.
+
+/// Nesting of includes. GCC stops at 200 (`-fmax-include-depth`), Clang too.
+pub const INCLUDE_DEPTH_MAX: u32 = 200;
+
+/// Files entered in one scan, counting every time that a file is entered again.
+pub const INCLUDES_MAX: u32 = 400_000;
+
+/// Directives looked at in one scan. The largest real units seen need some 2 million.
+pub const DIRECTIVES_MAX: u64 = 30_000_000;
+
+/// Tokens produced by macro expansion in one scan. Preprocessor libraries that count by recursion need some millions.
+pub const EXPANSION_TOKENS_MAX: u64 = 60_000_000;
+
+/// Nesting of macro calls inside macro arguments, and of parentheses in a condition; bounds the stack.
+pub const NESTING_MAX: u32 = 200;
+
+/// Definitions that a macro is remembered to possibly have after conditions with unknown values.
+pub const ALTERNATIVES_MAX: usize = 8;
+
+/// Ways that one computed include is tried when macros in it have several possible definitions.
+pub const COMPUTED_WAYS_MAX: usize = 16;
+
+/// Conditions of unknown value that are listed in an answer.
+pub const UNKNOWN_NOTED_MAX: usize = 1000;
+
+/// Bytes of one source file. Larger ones (generated tables) are a doubt.
+pub const FILE_BYTES_MAX: u64 = 256 << 20;
+
+/// Bytes kept between scans, roughly; everything is forgotten when there are more.
+pub const MEMORY_BYTES_MAX: usize = 256 << 20;
+
+const _: () = assert!(
+    FILE_BYTES_MAX < u32::MAX as u64,
+    "offsets into a file are 32 bits wide"
+);

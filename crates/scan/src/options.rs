@@ -1,0 +1,566 @@
+//! What compiler options say about the files that a compile reads.
+//!
+//! Knowledge is data: [`OPTIONS`] lists every option that names a file, changes the search path, or can be ignored when
+//! the compiler is asked for its macros. An option that is not listed is passed on in that question, so that an unknown
+//! option can make the answer more specific than needed, never wrong.
+
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+
+/// How an option takes its argument.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Takes {
+    /// `-x`.
+    Nothing,
+    /// `-xARG`.
+    Joined,
+    /// `-x ARG`.
+    Separate,
+    /// `-xARG` or `-x ARG`.
+    Either,
+    /// Anything that starts so, and nothing is taken from the next word.
+    Prefix,
+}
+
+/// A list of directories.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Group {
+    Quote,
+    Bracket,
+    System,
+    After,
+    Framework,
+    Embed,
+}
+
+/// What an option does to a scan.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Effect {
+    /// Adds a directory.
+    Dir(Group),
+    /// Sets the prefix of `-iwithprefix`.
+    IPrefix,
+    /// Adds prefix and argument to the end of the system directories, or to the `-I` ones.
+    WithPrefix(Group),
+    Define,
+    Undefine,
+    Include,
+    Imacros,
+    Language,
+    /// The compile reads the file (or directory of files) that is named.
+    Reads,
+    /// The compile may read files that are not found here.
+    Unfollowed,
+    /// Comma separated options of the preprocessor.
+    Pass,
+    /// One option of the preprocessor or of the inner compiler.
+    PassOne,
+    /// The old `-I-`.
+    Split,
+    /// `-nostdinc`; the compiler is told too.
+    NoStandard,
+    /// `-trigraphs`; the compiler is told too.
+    Trigraphs,
+    /// The compiler is told.
+    Tell,
+    /// Nothing that matters here.
+    Skip,
+}
+
+use Effect as E;
+use Group as G;
+use Takes as T;
+
+/// Sorted by name. The longest name that matches counts.
+const OPTIONS: &[(&str, Takes, Effect)] = &[
+    ("--embed-dir=", T::Joined, E::Dir(G::Embed)),
+    ("--include-directory", T::Separate, E::Dir(G::Bracket)),
+    ("--include-directory=", T::Joined, E::Dir(G::Bracket)),
+    ("--output", T::Separate, E::Skip),
+    ("--param", T::Separate, E::Tell),
+    ("--serialize-diagnostics", T::Separate, E::Skip),
+    ("--sysroot", T::Separate, E::Tell),
+    ("-A", T::Either, E::Tell),
+    ("-B", T::Either, E::Tell),
+    ("-D", T::Either, E::Define),
+    ("-E", T::Nothing, E::Skip),
+    ("-F", T::Either, E::Dir(G::Framework)),
+    ("-G", T::Either, E::Tell),
+    ("-I", T::Either, E::Dir(G::Bracket)),
+    ("-I-", T::Nothing, E::Split),
+    ("-L", T::Either, E::Skip),
+    ("-M", T::Nothing, E::Skip),
+    ("-MD", T::Nothing, E::Skip),
+    ("-MF", T::Either, E::Skip),
+    ("-MG", T::Nothing, E::Skip),
+    ("-MJ", T::Either, E::Skip),
+    ("-MM", T::Nothing, E::Skip),
+    ("-MMD", T::Nothing, E::Skip),
+    ("-MP", T::Nothing, E::Skip),
+    ("-MQ", T::Either, E::Skip),
+    ("-MT", T::Either, E::Skip),
+    ("-MV", T::Nothing, E::Skip),
+    ("-P", T::Nothing, E::Skip),
+    ("-S", T::Nothing, E::Skip),
+    ("-T", T::Either, E::Skip),
+    ("-U", T::Either, E::Undefine),
+    ("-W", T::Prefix, E::Skip),
+    ("-Wa,", T::Prefix, E::Skip),
+    ("-Wp,", T::Joined, E::Pass),
+    ("-Xassembler", T::Separate, E::Skip),
+    ("-Xclang", T::Separate, E::PassOne),
+    ("-Xlinker", T::Separate, E::Skip),
+    ("-Xpreprocessor", T::Separate, E::PassOne),
+    ("-arch", T::Separate, E::Tell),
+    ("-aux-info", T::Separate, E::Skip),
+    ("-c", T::Nothing, E::Skip),
+    ("-d", T::Prefix, E::Skip),
+    ("-dumpbase", T::Separate, E::Skip),
+    ("-dumpbase-ext", T::Separate, E::Skip),
+    ("-dumpdir", T::Separate, E::Skip),
+    ("-fauto-profile=", T::Joined, E::Reads),
+    ("-fcrash-diagnostics-dir=", T::Prefix, E::Skip),
+    ("-fdebug-prefix-map=", T::Prefix, E::Skip),
+    ("-fdiagnostics-", T::Prefix, E::Skip),
+    ("-ffile-prefix-map=", T::Prefix, E::Skip),
+    ("-finput-charset=", T::Joined, E::Unfollowed),
+    ("-fmacro-prefix-map=", T::Prefix, E::Skip),
+    ("-fmodule-file=", T::Joined, E::Unfollowed),
+    ("-fmodule-map-file=", T::Joined, E::Unfollowed),
+    ("-fmodule-mapper=", T::Joined, E::Unfollowed),
+    ("-fmodules", T::Nothing, E::Unfollowed),
+    ("-fmodules-ts", T::Nothing, E::Unfollowed),
+    ("-fplugin-arg-", T::Prefix, E::Skip),
+    ("-fplugin=", T::Joined, E::Unfollowed),
+    ("-fprebuilt-module-path=", T::Joined, E::Unfollowed),
+    ("-fprofile-instr-use=", T::Joined, E::Reads),
+    ("-fprofile-list=", T::Joined, E::Reads),
+    ("-fprofile-sample-use=", T::Joined, E::Reads),
+    ("-fprofile-use", T::Nothing, E::Unfollowed),
+    ("-fprofile-use=", T::Joined, E::Reads),
+    ("-frandom-seed=", T::Prefix, E::Skip),
+    ("-fsanitize-blacklist=", T::Joined, E::Reads),
+    ("-fsanitize-coverage-allowlist=", T::Joined, E::Reads),
+    ("-fsanitize-coverage-ignorelist=", T::Joined, E::Reads),
+    ("-fsanitize-ignorelist=", T::Joined, E::Reads),
+    ("-fsanitize-system-ignorelist=", T::Joined, E::Reads),
+    ("-ftrack-macro-expansion", T::Prefix, E::Skip),
+    ("-fxray-always-instrument=", T::Joined, E::Reads),
+    ("-fxray-attr-list=", T::Joined, E::Reads),
+    ("-fxray-never-instrument=", T::Joined, E::Reads),
+    ("-g", T::Prefix, E::Skip),
+    ("-idirafter", T::Either, E::Dir(G::After)),
+    ("-iframework", T::Either, E::Dir(G::Framework)),
+    ("-imacros", T::Either, E::Imacros),
+    ("-imultilib", T::Separate, E::Tell),
+    ("-include", T::Either, E::Include),
+    ("-include-pch", T::Separate, E::Unfollowed),
+    ("-iprefix", T::Either, E::IPrefix),
+    ("-iquote", T::Either, E::Dir(G::Quote)),
+    ("-isysroot", T::Either, E::Tell),
+    ("-isystem", T::Either, E::Dir(G::System)),
+    ("-isystem-after", T::Either, E::Dir(G::After)),
+    ("-ivfsoverlay", T::Either, E::Unfollowed),
+    ("-iwithprefix", T::Either, E::WithPrefix(G::After)),
+    ("-iwithprefixbefore", T::Either, E::WithPrefix(G::Bracket)),
+    ("-iwithsysroot", T::Either, E::Unfollowed),
+    ("-l", T::Either, E::Skip),
+    ("-mllvm", T::Separate, E::Skip),
+    ("-nostdinc", T::Nothing, E::NoStandard),
+    ("-o", T::Either, E::Skip),
+    ("-pipe", T::Nothing, E::Skip),
+    ("-save-temps", T::Prefix, E::Skip),
+    ("-specs", T::Separate, E::Unfollowed),
+    ("-specs=", T::Joined, E::Unfollowed),
+    ("-target", T::Separate, E::Tell),
+    ("-trigraphs", T::Nothing, E::Trigraphs),
+    ("-u", T::Either, E::Skip),
+    ("-v", T::Nothing, E::Skip),
+    ("-w", T::Nothing, E::Skip),
+    ("-wrapper", T::Separate, E::Skip),
+    ("-x", T::Either, E::Language),
+    ("-z", T::Separate, E::Skip),
+];
+
+/// What a source is, as far as its preprocessing goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Language {
+    /// C, C++, Objective-C, Objective-C++ or an OpenCL or CUDA dialect, by the name that `-x` takes.
+    Source(&'static str),
+    /// Assembler that is preprocessed.
+    AssemblerWithCpp,
+    /// Assembler that is not.
+    Assembler,
+    /// Preprocessed already.
+    Preprocessed,
+}
+
+impl Language {
+    /// The name that `-x` takes for a compiler's macros to be those of this language.
+    #[must_use]
+    pub fn option(self) -> &'static str {
+        match self {
+            Self::Source(name) => name,
+            Self::AssemblerWithCpp => "assembler-with-cpp",
+            Self::Assembler => "assembler-with-cpp",
+            Self::Preprocessed => "c",
+        }
+    }
+
+    /// The language of a `-x` argument.
+    fn named(name: &[u8]) -> Option<Self> {
+        Some(match name {
+            b"c" | b"c-header" => Self::Source("c"),
+            b"c++" | b"c++-header" | b"c++-system-header" | b"c++-user-header" => {
+                Self::Source("c++")
+            }
+            b"objective-c" | b"objective-c-header" => Self::Source("objective-c"),
+            b"objective-c++" | b"objective-c++-header" => Self::Source("objective-c++"),
+            b"assembler-with-cpp" => Self::AssemblerWithCpp,
+            b"assembler" => Self::Assembler,
+            b"cpp-output"
+            | b"c-cpp-output"
+            | b"c++-cpp-output"
+            | b"objective-c-cpp-output"
+            | b"objective-c++-cpp-output" => Self::Preprocessed,
+            _ => return None,
+        })
+    }
+
+    /// The language that a file's name says.
+    fn of_file(name: &[u8]) -> Option<Self> {
+        let dot = name.iter().rposition(|&b| b == b'.')?;
+        Some(match &name[dot + 1..] {
+            b"c" => Self::Source("c"),
+            b"h" => Self::Source("c"),
+            b"C" | b"cc" | b"cp" | b"cxx" | b"cpp" | b"CPP" | b"c++" => Self::Source("c++"),
+            b"H" | b"hh" | b"hp" | b"hxx" | b"hpp" | b"HPP" | b"h++" | b"tcc" => {
+                Self::Source("c++")
+            }
+            b"m" => Self::Source("objective-c"),
+            b"M" | b"mm" => Self::Source("objective-c++"),
+            b"S" | b"sx" => Self::AssemblerWithCpp,
+            b"s" => Self::Assembler,
+            b"i" | b"ii" | b"mi" | b"mii" => Self::Preprocessed,
+            _ => return None,
+        })
+    }
+}
+
+/// A change of the macros before the source is read, in the order of the command line.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) enum Change {
+    Define(Vec<u8>),
+    Undefine(Vec<u8>),
+}
+
+/// A command line, as far as a scan needs it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
+pub struct Options {
+    pub(crate) dirs: Vec<(Group, Vec<u8>)>,
+    pub(crate) changes: Vec<Change>,
+    pub(crate) includes: Vec<Vec<u8>>,
+    pub(crate) imacros: Vec<Vec<u8>>,
+    pub(crate) reads: Vec<Vec<u8>>,
+    pub(crate) unfollowed: Vec<Vec<u8>>,
+    pub(crate) inputs: Vec<(Vec<u8>, Option<Language>)>,
+    pub(crate) quote_ignores_source: bool,
+    pub(crate) no_standard: bool,
+    pub(crate) trigraphs: bool,
+    pub(crate) response_files: bool,
+    told: Vec<OsString>,
+}
+
+impl Options {
+    /// Understands the words after the compiler. Response files (`@file`) must be expanded already.
+    #[must_use]
+    pub fn parse(args: &[OsString]) -> Self {
+        let mut it = Self::default();
+        let mut state = Reading {
+            language: None,
+            prefix: Vec::new(),
+            passed: Vec::new(),
+        };
+        it.read(args, &mut state);
+        let passed = std::mem::take(&mut state.passed);
+        it.read(&passed, &mut state);
+        it
+    }
+
+    /// The options that shape the compiler's macros and search path: what to ask it with.
+    #[must_use]
+    pub fn told(&self) -> &[OsString] {
+        &self.told
+    }
+
+    /// The language of the source; `None` when there is not exactly one source or its language is not known.
+    #[must_use]
+    pub fn language(&self) -> Option<Language> {
+        match self.inputs.as_slice() {
+            [(_, language)] => *language,
+            _ => None,
+        }
+    }
+
+    /// The source as it is written on the command line; `None` when there is not exactly one.
+    #[must_use]
+    pub fn source(&self) -> Option<&OsStr> {
+        match self.inputs.as_slice() {
+            [(source, _)] => Some(OsStr::from_bytes(source)),
+            _ => None,
+        }
+    }
+
+    fn read(&mut self, args: &[OsString], state: &mut Reading) {
+        let mut words = args.iter();
+        let mut only_files = false;
+        while let Some(word) = words.next() {
+            let bytes = word.as_bytes();
+            if only_files || bytes.first() != Some(&b'-') || bytes == b"-" {
+                self.input(bytes, state);
+                continue;
+            }
+            if bytes == b"--" {
+                only_files = true;
+                continue;
+            }
+            match find(bytes) {
+                None => self.told.push(word.clone()),
+                Some((name, takes, effect)) => {
+                    let joined = &bytes[name.len()..];
+                    let value = match takes {
+                        T::Nothing => b"",
+                        T::Joined | T::Prefix => joined,
+                        T::Either if !joined.is_empty() => joined,
+                        T::Separate | T::Either => {
+                            words.next().map_or(&b""[..], |word| word.as_bytes())
+                        }
+                    };
+                    self.apply(
+                        effect,
+                        word,
+                        value,
+                        takes != T::Nothing && joined.is_empty(),
+                        state,
+                    );
+                }
+            }
+        }
+    }
+
+    fn input(&mut self, word: &[u8], state: &Reading) {
+        if word.first() == Some(&b'@') {
+            self.response_files = true;
+            return;
+        }
+        let by_name = Language::of_file(word);
+        let object = state.language.is_none() && by_name.is_none() && word != b"-";
+        if !object {
+            self.inputs
+                .push((word.to_vec(), state.language.or(by_name)));
+        }
+    }
+
+    fn apply(
+        &mut self,
+        effect: Effect,
+        word: &OsString,
+        value: &[u8],
+        separate: bool,
+        state: &mut Reading,
+    ) {
+        match effect {
+            E::Dir(group) => self.dirs.push((group, value.to_vec())),
+            E::IPrefix => state.prefix = value.to_vec(),
+            E::WithPrefix(group) => self.dirs.push((group, [&state.prefix, value].concat())),
+            E::Define => self.changes.push(Change::Define(value.to_vec())),
+            E::Undefine => self.changes.push(Change::Undefine(value.to_vec())),
+            E::Include => self.includes.push(value.to_vec()),
+            E::Imacros => self.imacros.push(value.to_vec()),
+            E::Language => state.language = Language::named(value),
+            E::Reads => self.reads.push(value.to_vec()),
+            E::Unfollowed => self.unfollowed.push(word.as_bytes().to_vec()),
+            E::Pass => {
+                state.passed.extend(
+                    value
+                        .split(|&b| b == b',')
+                        .map(|part| OsString::from_vec(part.to_vec())),
+                );
+            }
+            E::PassOne => state.passed.push(OsStr::from_bytes(value).to_owned()),
+            E::Split => {
+                self.quote_ignores_source = true;
+                for (group, _) in &mut self.dirs {
+                    if *group == G::Bracket {
+                        *group = G::Quote;
+                    }
+                }
+            }
+            E::NoStandard => {
+                self.no_standard = true;
+                self.told.push(word.clone());
+            }
+            E::Trigraphs => {
+                self.trigraphs = true;
+                self.told.push(word.clone());
+            }
+            E::Tell => {
+                self.told.push(word.clone());
+                if separate {
+                    self.told.push(OsStr::from_bytes(value).to_owned());
+                }
+            }
+            E::Skip => {}
+        }
+    }
+}
+
+/// What earlier words mean for later ones.
+struct Reading {
+    language: Option<Language>,
+    prefix: Vec<u8>,
+    passed: Vec<OsString>,
+}
+
+/// The entry of the table for a word: the longest name that it starts with, in a form that the entry takes.
+fn find(word: &[u8]) -> Option<(&'static str, Takes, Effect)> {
+    let end = OPTIONS.partition_point(|it| it.0.as_bytes() <= word);
+    let start = OPTIONS.partition_point(|it| it.0.as_bytes() < &word[..2.min(word.len())]);
+    let fits = |it: &&(&'static str, Takes, Effect)| {
+        word.starts_with(it.0.as_bytes())
+            && (word.len() == it.0.len() || matches!(it.1, T::Joined | T::Either | T::Prefix))
+            && (word.len() > it.0.len() || it.1 != T::Joined)
+    };
+    OPTIONS[start.min(end)..end]
+        .iter()
+        .filter(fits)
+        .max_by_key(|it| it.0.len())
+        .copied()
+}
+
+/// Words of a response file, as GCC's driver separates them: at white space, with quotes and backslashes.
+#[must_use]
+pub fn response_words(content: &[u8]) -> Vec<OsString> {
+    let mut words = Vec::new();
+    let mut word: Option<Vec<u8>> = None;
+    let mut quote = None;
+    let mut bytes = content.iter().copied();
+    while let Some(byte) = bytes.next() {
+        match (quote, byte) {
+            (_, b'\\') => word.get_or_insert_default().extend(bytes.next()),
+            (Some(open), _) if byte == open => quote = None,
+            (None, b'"' | b'\'') => {
+                quote = Some(byte);
+                word.get_or_insert_default();
+            }
+            (None, _) if byte.is_ascii_whitespace() => words.extend(word.take()),
+            _ => word.get_or_insert_default().push(byte),
+        }
+    }
+    words.extend(word);
+    words.into_iter().map(OsString::from_vec).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(line: &str) -> Options {
+        Options::parse(&line.split(' ').map(OsString::from).collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn the_table_is_sorted_and_unique() {
+        for pair in OPTIONS.windows(2) {
+            assert!(pair[0].0 < pair[1].0, "{} before {}", pair[0].0, pair[1].0);
+        }
+    }
+
+    #[test]
+    fn directories_and_macros_are_collected_in_order() {
+        let it = parse(
+            "-Ia -I b -iquote c -isystem d -DX=1 -UX -D Y -include e.h -c f.cc -o f.o -MD -MF f.d -O2 -std=c++20",
+        );
+        let dir = |group, name: &str| (group, name.as_bytes().to_vec());
+        assert_eq!(
+            it.dirs,
+            [
+                dir(G::Bracket, "a"),
+                dir(G::Bracket, "b"),
+                dir(G::Quote, "c"),
+                dir(G::System, "d")
+            ]
+        );
+        let changes = [
+            Change::Define(b"X=1".to_vec()),
+            Change::Undefine(b"X".to_vec()),
+            Change::Define(b"Y".to_vec()),
+        ];
+        assert_eq!(it.changes, changes);
+        assert_eq!(it.includes, [b"e.h"]);
+        assert_eq!(it.told(), ["-O2", "-std=c++20"]);
+        assert_eq!(it.source(), Some(OsStr::new("f.cc")));
+        assert_eq!(it.language(), Some(Language::Source("c++")));
+    }
+
+    #[test]
+    fn preprocessor_options_reach_it_by_every_way() {
+        let it = parse("-Wp,-MD,x.d,-DA -Xpreprocessor -DB -Xclang -include -Xclang z.h -Wall x.c");
+        assert_eq!(
+            it.changes,
+            [Change::Define(b"A".to_vec()), Change::Define(b"B".to_vec())]
+        );
+        assert_eq!(it.includes, [b"z.h"]);
+        assert_eq!(it.told(), [] as [&str; 0]);
+    }
+
+    #[test]
+    fn the_compiler_is_told_what_shapes_its_answers() {
+        let it = parse(
+            "-target arm64-linux --sysroot /s --sysroot=/t -march=native -fopenmp -isysroot /r -g3 -fPIC -nostdinc a.c",
+        );
+        let told = [
+            "-target",
+            "arm64-linux",
+            "--sysroot",
+            "/s",
+            "--sysroot=/t",
+            "-march=native",
+            "-fopenmp",
+            "-isysroot",
+            "/r",
+            "-fPIC",
+            "-nostdinc",
+        ];
+        assert_eq!(it.told(), told);
+    }
+
+    #[test]
+    fn prefixes_and_the_old_separator() {
+        let it = parse("-Ix -I- -Iy -iprefix /p/ -iwithprefix q -iwithprefixbefore r a.S");
+        let groups: Vec<_> = it
+            .dirs
+            .iter()
+            .map(|(group, dir)| (*group, std::str::from_utf8(dir).unwrap()))
+            .collect();
+        assert_eq!(
+            groups,
+            [
+                (G::Quote, "x"),
+                (G::Bracket, "y"),
+                (G::After, "/p/q"),
+                (G::Bracket, "/p/r")
+            ]
+        );
+        assert!(it.quote_ignores_source);
+        assert_eq!(it.language(), Some(Language::AssemblerWithCpp));
+    }
+
+    #[test]
+    fn response_files_are_cut_as_gcc_does() {
+        assert_eq!(
+            response_words(b"-Ia 'b c'\n\"d\\\"e\"  f\\ g ''"),
+            ["-Ia", "b c", "d\"e", "f g", ""]
+        );
+    }
+}

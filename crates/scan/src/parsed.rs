@@ -1,0 +1,141 @@
+//! What is kept of a source file: its directives, and the few other things in it that make a compile read files.
+
+use crate::names::Name;
+
+/// How a file is cut into tokens; depends on the language and its version only.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub(crate) struct Mode {
+    /// `R"(…)"` is a literal.
+    pub(crate) raw_strings: bool,
+    /// `1'000` is a number.
+    pub(crate) separators: bool,
+    /// `??=` is `#`.
+    pub(crate) trigraphs: bool,
+    /// `//` starts a comment.
+    pub(crate) line_comments: bool,
+    /// `and`, `true` and their like are not identifiers.
+    pub(crate) cxx: bool,
+    /// Assembler: directives with unknown names are comments.
+    pub(crate) asm: bool,
+    /// `import` and `module` at the start of a line have a meaning.
+    pub(crate) modules: bool,
+}
+
+/// A line to be tokenised when it is first needed; an index into the store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct TextId(pub(crate) u32);
+
+/// A macro definition; an index into the store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct DefId(pub(crate) u32);
+
+/// What sort of include a directive is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum How {
+    /// `#include`.
+    Include,
+    /// `#include_next`.
+    Next,
+    /// `#import`: once only.
+    Import,
+    /// `#embed`: the bytes are wanted, not the directives.
+    Embed,
+    /// `#pragma GCC dependency`: only looked at.
+    Dependency,
+}
+
+/// A directive that matters. `next` is the index of the next directive of the same conditional.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Directive {
+    /// `#define`.
+    Define { name: Name, def: DefId },
+    /// `#undef`.
+    Undef(Name),
+    /// `#if`.
+    If { text: TextId, next: u32 },
+    /// `#ifdef`, `#if defined X`.
+    Ifdef { name: Name, next: u32 },
+    /// `#ifndef`, `#if !defined X`.
+    Ifndef { name: Name, next: u32 },
+    /// `#elif`.
+    Elif { text: TextId, next: u32 },
+    /// `#elifdef`, and with `negated` `#elifndef`.
+    Elifdef {
+        name: Name,
+        negated: bool,
+        next: u32,
+    },
+    /// `#else`.
+    Else { next: u32 },
+    /// `#endif`.
+    Endif,
+    /// An include of a name in quotes or, with `angled`, in angle brackets.
+    Include {
+        header: Name,
+        angled: bool,
+        how: How,
+    },
+    /// An include whose operand is made by macros.
+    Computed { text: TextId, how: How },
+    /// `#pragma once`.
+    Once,
+    /// `#pragma push_macro("X")`.
+    Push(Name),
+    /// `#pragma pop_macro("X")`.
+    Pop(Name),
+    /// `#pragma GCC push_options`.
+    PushOptions,
+    /// `#pragma GCC pop_options`.
+    PopOptions,
+    /// `#pragma GCC target` and `optimize`, which may define macros of the compiler.
+    SetOptions,
+    /// `#line N "file"`; the name as it would be spelled by `__FILE__`, quotes included, or empty if made by macros.
+    Line(Name),
+    /// Something that this scanner does not follow.
+    Doubt(Unfollowed),
+}
+
+/// Constructs that make a compile read files in ways that are not followed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Unfollowed {
+    /// C++ modules, header units, Clang modules.
+    Modules,
+    /// `_Pragma` that changes macros.
+    PragmaOperator,
+    /// `.incbin` or `.include` whose operand is not a plain literal.
+    AssemblerOperand,
+    /// `#pragma GCC pch_preprocess`.
+    PchPreprocess,
+}
+
+/// `.incbin` and `.include` in assembler text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct AsmFile {
+    pub(crate) path: Name,
+    /// Assembler source rather than bytes.
+    pub(crate) source: bool,
+    pub(crate) line: u32,
+}
+
+/// A file, read once.
+#[derive(Debug, Default)]
+pub(crate) struct Parsed {
+    pub(crate) directives: Vec<Directive>,
+    /// Line of each directive, from 1.
+    pub(crate) lines: Vec<u32>,
+    pub(crate) asm: Vec<AsmFile>,
+    /// There is a `#pragma once`.
+    pub(crate) once: bool,
+    pub(crate) date: bool,
+    pub(crate) time: bool,
+    pub(crate) timestamp: bool,
+    /// Hash of the content, for `#pragma once` of equal files.
+    pub(crate) content: u64,
+}
+
+impl Parsed {
+    /// Bytes held, roughly.
+    pub(crate) fn memory(&self) -> usize {
+        self.directives.len() * (size_of::<Directive>() + 4) + 200
+    }
+}

@@ -1,0 +1,275 @@
+//! The search path of one compile, and looking a header up in it.
+
+use crate::files::{Files, Found};
+use crate::hash::FastMap;
+use crate::names::{Name, Names};
+use crate::options::{Group, Options};
+use crate::toolchain::Family;
+use crate::tree::{NodeId, Tree};
+
+/// Where the directory is that a file was found in; decides where `#include_next` goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum At {
+    /// In this entry of the search path.
+    Entry(u32),
+    /// Beside the file that includes it, or in the working directory.
+    Beside,
+    /// Nowhere: an absolute name, or the source.
+    Nowhere,
+}
+
+/// How a header is looked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Wanted {
+    pub(crate) header: Name,
+    pub(crate) angled: bool,
+    pub(crate) next: bool,
+}
+
+/// Directories in order: those for quoted names only come first.
+#[derive(Debug, Default)]
+pub(crate) struct SearchPath {
+    dirs: Vec<NodeId>,
+    angled_from: u32,
+    embed: Vec<NodeId>,
+    /// Named on the command line, and not there.
+    pub(crate) missing: Vec<NodeId>,
+    quote_ignores_source: bool,
+    family: Option<Family>,
+    found: FastMap<(u32, Name), Option<(NodeId, u32)>>,
+    /// Where assemblers look: the `-I` directories.
+    assembler: Vec<NodeId>,
+}
+
+/// A candidate that exists but cannot be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Unreadable(pub(crate) NodeId);
+
+/// What the search path is made from.
+#[derive(Debug)]
+pub(crate) struct Sources<'a> {
+    pub(crate) options: &'a Options,
+    pub(crate) cwd: &'a [u8],
+    /// `CPATH`.
+    pub(crate) bracket: &'a [Vec<u8>],
+    /// `C_INCLUDE_PATH` and its relatives, then the compiler's own.
+    pub(crate) system: &'a [Vec<u8>],
+    pub(crate) family: Family,
+}
+
+/// The files of the machine and what is known of them.
+pub(crate) struct World<'a> {
+    pub(crate) tree: &'a mut Tree,
+    pub(crate) names: &'a mut Names,
+    pub(crate) files: &'a mut dyn Files,
+}
+
+impl SearchPath {
+    /// Builds the path as compilers do: what is missing is left out, as is what comes again later as a system
+    /// directory.
+    pub(crate) fn new(from: &Sources<'_>, world: &mut World<'_>) -> Self {
+        let mut it = Self {
+            quote_ignores_source: from.options.quote_ignores_source,
+            family: Some(from.family),
+            ..Self::default()
+        };
+        let mut lists: [Vec<(NodeId, (u64, u64))>; 4] = Default::default();
+        let options = from
+            .options
+            .dirs
+            .iter()
+            .map(|(group, dir)| (*group, dir, true));
+        let bracket = from.bracket.iter().map(|dir| (Group::Bracket, dir, false));
+        let system = from.system.iter().map(|dir| (Group::System, dir, false));
+        for (group, dir, named) in options.chain(bracket).chain(system) {
+            let node = world.tree.root(from.cwd, dir, world.names);
+            let list = match group {
+                Group::Quote => &mut lists[0],
+                Group::Bracket => &mut lists[1],
+                Group::System => &mut lists[2],
+                Group::After => &mut lists[3],
+                Group::Embed => {
+                    it.embed.push(node);
+                    continue;
+                }
+                Group::Framework => continue,
+            };
+            match world.tree.look(node, world.files) {
+                Found::Dir(stamp) => list.push((node, (stamp.dev, stamp.ino))),
+                _ if named => it.missing.push(node),
+                _ => {}
+            }
+        }
+        let [quote, bracket, mut system, after] = lists;
+        it.assembler = bracket.iter().map(|dir| dir.0).collect();
+        system.extend(after);
+        let system = unique(system, &[], None);
+        let mut rest = unique(bracket, &system, None);
+        rest.extend(system);
+        let quote = unique(quote, &[], rest.first().map(|dir| dir.1));
+        it.angled_from = u32::try_from(quote.len()).expect("few directories");
+        it.dirs = quote.into_iter().chain(rest).map(|dir| dir.0).collect();
+        it
+    }
+
+    /// Where the compiler finds a header that is included by `from`, which was found `at` and is the source if
+    /// `primary`.
+    pub(crate) fn find(
+        &mut self,
+        wanted: Wanted,
+        from: (NodeId, At, bool),
+        world: &mut World<'_>,
+    ) -> Result<Option<(NodeId, At)>, Unreadable> {
+        let (node, at, primary) = from;
+        if world.names.text(wanted.header).first() == Some(&b'/') {
+            let file = world.tree.child(node, wanted.header, world.names);
+            return Ok(readable(file, world)?.then_some((file, At::Nowhere)));
+        }
+        let start = if wanted.angled { self.angled_from } else { 0 };
+        if wanted.next && !primary {
+            match at {
+                At::Entry(entry) => return self.in_path(wanted.header, entry + 1, world),
+                At::Beside if self.family == Some(Family::Clang) => {
+                    return self.after_itself(wanted.header, start, node, world);
+                }
+                At::Beside => return self.in_path(wanted.header, 0, world),
+                At::Nowhere => {}
+            }
+        }
+        if !wanted.angled
+            && !self.quote_ignores_source
+            && let Some(dir) = world.tree.parent(node)
+        {
+            let file = world.tree.child(dir, wanted.header, world.names);
+            if readable(file, world)? {
+                return Ok(Some((file, At::Beside)));
+            }
+        }
+        self.in_path(wanted.header, start, world)
+    }
+
+    /// A file that the command line wants included: looked for in the working directory first.
+    pub(crate) fn find_named(
+        &mut self,
+        header: Name,
+        here: NodeId,
+        world: &mut World<'_>,
+    ) -> Result<Option<(NodeId, At)>, Unreadable> {
+        let file = world.tree.child(here, header, world.names);
+        if readable(file, world)? {
+            return Ok(Some((file, At::Beside)));
+        }
+        self.in_path(header, 0, world)
+    }
+
+    /// What `#embed` finds.
+    pub(crate) fn find_embed(
+        &mut self,
+        wanted: Wanted,
+        from: NodeId,
+        world: &mut World<'_>,
+    ) -> Result<Option<(NodeId, At)>, Unreadable> {
+        let beside = if wanted.angled {
+            None
+        } else {
+            world.tree.parent(from)
+        };
+        for dir in beside.into_iter().chain(self.embed.iter().copied()) {
+            let file = world.tree.child(dir, wanted.header, world.names);
+            if readable(file, world)? {
+                return Ok(Some((file, At::Nowhere)));
+            }
+        }
+        Ok(None)
+    }
+
+    /// What the assembler finds for `.incbin` and `.include`.
+    pub(crate) fn find_assembler(
+        &mut self,
+        file: Name,
+        here: NodeId,
+        world: &mut World<'_>,
+    ) -> Result<Option<NodeId>, Unreadable> {
+        for dir in std::iter::once(here).chain(self.assembler.iter().copied()) {
+            let file = world.tree.child(dir, file, world.names);
+            if readable(file, world)? {
+                return Ok(Some(file));
+            }
+        }
+        Ok(None)
+    }
+
+    fn in_path(
+        &mut self,
+        header: Name,
+        start: u32,
+        world: &mut World<'_>,
+    ) -> Result<Option<(NodeId, At)>, Unreadable> {
+        let answer = match self.found.get(&(start, header)) {
+            Some(answer) => *answer,
+            None => {
+                let mut answer = None;
+                for (index, &dir) in (0u32..).zip(&self.dirs).skip(start as usize) {
+                    let file = world.tree.child(dir, header, world.names);
+                    if readable(file, world)? {
+                        answer = Some((file, index));
+                        break;
+                    }
+                }
+                self.found.insert((start, header), answer);
+                answer
+            }
+        };
+        Ok(answer.map(|(file, index)| (file, At::Entry(index))))
+    }
+
+    /// Clang's `#include_next` in a file that was found beside another: what comes after that file itself.
+    fn after_itself(
+        &mut self,
+        header: Name,
+        start: u32,
+        itself: NodeId,
+        world: &mut World<'_>,
+    ) -> Result<Option<(NodeId, At)>, Unreadable> {
+        let identity = |found: Found| match found {
+            Found::File(stamp) => Some((stamp.dev, stamp.ino)),
+            _ => None,
+        };
+        let own = identity(world.tree.look(itself, world.files));
+        let mut next = start;
+        while let Some((file, At::Entry(entry))) = self.in_path(header, next, world)? {
+            if identity(world.tree.look(file, world.files)) == own {
+                return self.in_path(header, entry + 1, world);
+            }
+            next = entry + 1;
+        }
+        self.in_path(header, start, world)
+    }
+}
+
+/// A list without directories that come earlier in it or are in `later`. The last one may also not be the first of
+/// the list that follows.
+fn unique(
+    list: Vec<(NodeId, (u64, u64))>,
+    later: &[(NodeId, (u64, u64))],
+    follows: Option<(u64, u64)>,
+) -> Vec<(NodeId, (u64, u64))> {
+    let last = list.len().saturating_sub(1);
+    let mut kept: Vec<(NodeId, (u64, u64))> = Vec::with_capacity(list.len());
+    for (index, dir) in list.into_iter().enumerate() {
+        let joins = index == last && follows == Some(dir.1);
+        if !joins && !later.iter().chain(&kept).any(|it| it.1 == dir.1) {
+            kept.push(dir);
+        }
+    }
+    kept
+}
+
+/// Whether a path is a file. A directory of that name is passed over.
+fn readable(node: NodeId, world: &mut World<'_>) -> Result<bool, Unreadable> {
+    match world.tree.look(node, world.files) {
+        Found::File(_) | Found::Null => Ok(true),
+        Found::Absent | Found::Dangling | Found::Dir(_) => Ok(false),
+        Found::Unreadable => Err(Unreadable(node)),
+    }
+}

@@ -1,0 +1,350 @@
+//! Paths that scans ask about, and what is known of them.
+//!
+//! Every path is a node with a number. Within one scan a node is looked at once. Between scans a path that was absent
+//! stays so as long as its directory is unchanged, which is looked at once for all that is missing in it; whatever
+//! exists is looked at again. A directory's *epoch* is a number that changes whenever the directory may have changed.
+
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::files::{Files, Found, Stamp};
+use crate::hash::FastMap;
+use crate::names::{Name, Names};
+
+/// A path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct NodeId(pub(crate) u32);
+
+/// The epoch of what is not a directory.
+const NO_DIRECTORY: u64 = 0;
+
+#[derive(Debug)]
+struct Node {
+    /// Absolute path: the working directory and a slash before a relative one. Not normalised, since `..` after a
+    /// symbolic link must be left to the kernel.
+    path: Arc<Path>,
+    /// Where the compiler's spelling starts in `path`.
+    cut: u32,
+    parent: Option<NodeId>,
+    /// The scan that looked last.
+    checked: u32,
+    found: Found,
+    settled: bool,
+    /// Epoch of the parent when the path was seen to be absent.
+    absent_in: Option<u64>,
+    epoch: u64,
+    epoch_stamp: Option<Stamp>,
+}
+
+/// All paths.
+#[derive(Debug)]
+pub(crate) struct Tree {
+    nodes: Vec<Node>,
+    roots: FastMap<(Name, u32), NodeId>,
+    children: FastMap<(NodeId, Name), NodeId>,
+    scan: u32,
+    last_epoch: u64,
+    /// Paths looked at in this scan, in order.
+    trace: Vec<NodeId>,
+    bytes: usize,
+}
+
+impl Tree {
+    pub(crate) fn new() -> Self {
+        Self {
+            nodes: Vec::new(),
+            roots: FastMap::default(),
+            children: FastMap::default(),
+            scan: 0,
+            last_epoch: NO_DIRECTORY,
+            trace: Vec::new(),
+            bytes: 0,
+        }
+    }
+
+    /// Starts a scan: everything must be looked at again.
+    pub(crate) fn start_scan(&mut self) {
+        self.scan += 1;
+        self.trace.clear();
+    }
+
+    /// Paths looked at since [`Self::start_scan`].
+    pub(crate) fn trace(&self) -> &[NodeId] {
+        &self.trace
+    }
+
+    /// A path as written on the command line.
+    pub(crate) fn root(&mut self, cwd: &[u8], spelled: &[u8], names: &mut Names) -> NodeId {
+        let absolute = spelled.first() == Some(&b'/');
+        let (path, cut) = if absolute {
+            (spelled.to_vec(), 0)
+        } else {
+            (join(cwd, spelled), cwd.len() + 1)
+        };
+        let cut = u32::try_from(cut).expect("paths are short");
+        let key = (names.intern(&path), cut);
+        if let Some(&node) = self.roots.get(&key) {
+            return node;
+        }
+        let parent = match spelled.iter().rposition(|&b| b == b'/') {
+            Some(0) | None if absolute => None,
+            Some(slash) => Some(self.root(cwd, &spelled[..slash], names)),
+            None if spelled.is_empty() => None,
+            None => Some(self.root(cwd, b"", names)),
+        };
+        let node = self.add(path, cut, parent);
+        self.roots.insert(key, node);
+        node
+    }
+
+    /// A header looked for in a directory. An absolute name is itself.
+    pub(crate) fn child(&mut self, dir: NodeId, header: Name, names: &mut Names) -> NodeId {
+        if let Some(&node) = self.children.get(&(dir, header)) {
+            return node;
+        }
+        let text = names.text(header).to_vec();
+        let node = if text.first() == Some(&b'/') {
+            self.root(b"", &text, names)
+        } else {
+            let parent = match text.iter().rposition(|&b| b == b'/') {
+                None => dir,
+                Some(slash) => {
+                    let above = names.intern(&text[..slash]);
+                    self.child(dir, above, names)
+                }
+            };
+            let base = &self.nodes[dir.0 as usize];
+            let (path, cut) = (join(base.path.as_os_str().as_bytes(), &text), base.cut);
+            self.add(path, cut, Some(parent))
+        };
+        self.children.insert((dir, header), node);
+        node
+    }
+
+    fn add(&mut self, path: Vec<u8>, cut: u32, parent: Option<NodeId>) -> NodeId {
+        let id = NodeId(u32::try_from(self.nodes.len()).expect("memory is bounded far below this"));
+        self.bytes += path.len() + size_of::<Node>() + 32;
+        self.nodes.push(Node {
+            path: Arc::from(Path::new(OsStr::from_bytes(&path))),
+            cut,
+            parent,
+            checked: 0,
+            found: Found::Absent,
+            settled: false,
+            absent_in: None,
+            epoch: NO_DIRECTORY,
+            epoch_stamp: None,
+        });
+        id
+    }
+
+    /// The directory that the text of a path says it is in, where the compiler looks for quoted headers.
+    pub(crate) fn parent(&self, node: NodeId) -> Option<NodeId> {
+        self.nodes[node.0 as usize].parent
+    }
+
+    /// The absolute path.
+    pub(crate) fn path(&self, node: NodeId) -> &Arc<Path> {
+        &self.nodes[node.0 as usize].path
+    }
+
+    /// Where the compiler's spelling starts in the absolute path.
+    pub(crate) fn cut(&self, node: NodeId) -> usize {
+        self.nodes[node.0 as usize].cut as usize
+    }
+
+    /// The path as the compiler would spell it.
+    pub(crate) fn spelled(&self, node: NodeId) -> &[u8] {
+        let it = &self.nodes[node.0 as usize];
+        it.path
+            .as_os_str()
+            .as_bytes()
+            .get(it.cut as usize..)
+            .unwrap_or_default()
+    }
+
+    /// Looks at a path, once in a scan.
+    pub(crate) fn look(&mut self, node: NodeId, files: &mut dyn Files) -> Found {
+        let it = &self.nodes[node.0 as usize];
+        if it.checked == self.scan {
+            return it.found;
+        }
+        self.trace.push(node);
+        let (known_absent, parent) = (it.absent_in, it.parent);
+        // The directory is looked at before what is in it: a file that appears between the two is then at worst seen
+        // with the older stamp of the directory, and looked for again by the next scan.
+        let maybe_absent =
+            it.checked == 0 || !matches!(it.found, Found::File(_) | Found::Dir(_) | Found::Null);
+        let above = if maybe_absent {
+            parent.map(|parent| self.epoch(parent, files))
+        } else {
+            None
+        };
+        let (found, settled) = if known_absent.is_some() && known_absent == above {
+            (Found::Absent, true)
+        } else {
+            files.look(&self.nodes[node.0 as usize].path)
+        };
+        let it = &mut self.nodes[node.0 as usize];
+        it.checked = self.scan;
+        it.found = found;
+        it.settled = settled;
+        it.absent_in = if found == Found::Absent { above } else { None };
+        found
+    }
+
+    /// What the last look at a node found.
+    pub(crate) fn last(&self, node: NodeId) -> Found {
+        self.nodes[node.0 as usize].found
+    }
+
+    /// Whether the last look at a node may be relied upon in later scans.
+    pub(crate) fn is_settled(&self, node: NodeId) -> bool {
+        self.nodes[node.0 as usize].settled
+    }
+
+    /// The epoch of a directory, which is looked at if it was not in this scan.
+    fn epoch(&mut self, node: NodeId, files: &mut dyn Files) -> u64 {
+        let fresh = self.nodes[node.0 as usize].checked != self.scan;
+        let found = self.look(node, files);
+        let it = &mut self.nodes[node.0 as usize];
+        match found {
+            Found::Dir(stamp) => {
+                if it.epoch == NO_DIRECTORY
+                    || it.epoch_stamp != Some(stamp)
+                    || (fresh && !it.settled)
+                {
+                    self.last_epoch += 1;
+                    it.epoch = self.last_epoch;
+                    it.epoch_stamp = Some(stamp);
+                }
+                it.epoch
+            }
+            Found::Dangling | Found::Unreadable => {
+                // What a dangling link leads to can appear without a change anywhere that is looked at.
+                self.last_epoch += 1;
+                self.last_epoch
+            }
+            _ => NO_DIRECTORY,
+        }
+    }
+
+    /// Bytes held, roughly.
+    pub(crate) fn memory(&self) -> usize {
+        self.bytes + (self.roots.len() + self.children.len()) * 24
+    }
+}
+
+fn join(dir: &[u8], name: &[u8]) -> Vec<u8> {
+    let mut path = Vec::with_capacity(dir.len() + name.len() + 1);
+    path.extend_from_slice(dir);
+    if name.is_empty() {
+        return path;
+    }
+    if dir.last() != Some(&b'/') {
+        path.push(b'/');
+    }
+    path.extend_from_slice(name);
+    path
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    #[derive(Default)]
+    struct Fake {
+        at: BTreeMap<Vec<u8>, Found>,
+        looks: usize,
+    }
+
+    impl Files for Fake {
+        fn look(&mut self, path: &Path) -> (Found, bool) {
+            self.looks += 1;
+            (
+                self.at
+                    .get(path.as_os_str().as_bytes())
+                    .copied()
+                    .unwrap_or(Found::Absent),
+                true,
+            )
+        }
+
+        fn read(&mut self, _: &Path) -> Option<Vec<u8>> {
+            None
+        }
+
+        fn link(&mut self, _: &Path) -> Option<Vec<u8>> {
+            None
+        }
+    }
+
+    fn stamp(n: u64) -> Stamp {
+        Stamp {
+            ino: n,
+            ..Stamp::default()
+        }
+    }
+
+    #[test]
+    fn what_is_missing_costs_one_look_at_its_directory() {
+        let (mut names, mut tree, mut files) = (Names::new(), Tree::new(), Fake::default());
+        files.at.insert(b"/w/inc".to_vec(), Found::Dir(stamp(1)));
+        let dir = tree.root(b"/w", b"inc", &mut names);
+        let headers: Vec<_> = ["a.h", "sys/b.h", "sys/c.h"]
+            .iter()
+            .map(|name| {
+                let name = names.intern(name.as_bytes());
+                tree.child(dir, name, &mut names)
+            })
+            .collect();
+        for round in 0..3 {
+            tree.start_scan();
+            files.looks = 0;
+            assert!(
+                headers
+                    .iter()
+                    .all(|&it| tree.look(it, &mut files) == Found::Absent)
+            );
+            if round > 0 {
+                assert_eq!(files.looks, 1, "only the directory");
+            }
+        }
+        files.at.insert(b"/w/inc".to_vec(), Found::Dir(stamp(2)));
+        files
+            .at
+            .insert(b"/w/inc/sys".to_vec(), Found::Dir(stamp(3)));
+        files
+            .at
+            .insert(b"/w/inc/sys/c.h".to_vec(), Found::File(stamp(4)));
+        tree.start_scan();
+        assert_eq!(tree.look(headers[1], &mut files), Found::Absent);
+        assert_eq!(tree.look(headers[2], &mut files), Found::File(stamp(4)));
+        assert_eq!(tree.spelled(headers[2]), b"inc/sys/c.h");
+        assert_eq!(&**tree.path(headers[2]), Path::new("/w/inc/sys/c.h"));
+    }
+
+    #[test]
+    fn spellings_are_those_of_the_compiler() {
+        let (mut names, mut tree) = (Names::new(), Tree::new());
+        let source = tree.root(b"/w", b"src/a.c", &mut names);
+        let dir = tree.parent(source).unwrap();
+        assert_eq!(tree.spelled(dir), b"src");
+        let bare = tree.root(b"/w", b"a.c", &mut names);
+        let here = tree.parent(bare).unwrap();
+        assert_eq!(tree.spelled(here), b"");
+        let header = names.intern(b"x.h");
+        let found = tree.child(here, header, &mut names);
+        assert_eq!(
+            (tree.spelled(found), tree.path(found)),
+            (&b"x.h"[..], &Arc::from(Path::new("/w/x.h")))
+        );
+        let absolute = names.intern(b"/usr/x.h");
+        let found = tree.child(here, absolute, &mut names);
+        assert_eq!(tree.spelled(found), b"/usr/x.h");
+    }
+}
