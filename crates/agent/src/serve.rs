@@ -37,6 +37,9 @@ const HOUSEKEEPING: Duration = Duration::from_secs(20);
 /// How long a connection may take to say what it wants.
 const FIRST_MESSAGE: Duration = Duration::from_secs(60);
 
+/// Longest time to stay without work: a year, which the clock can still add to now.
+const IDLE_MAX: Duration = Duration::from_secs(365 * 24 * 3600);
+
 /// Pause after a connection could not be accepted (too many open files), and before another try to leave.
 const PAUSE: Duration = Duration::from_millis(50);
 
@@ -123,7 +126,7 @@ pub(crate) async fn serve(listener: std_unix::UnixListener, config: Config) -> i
         let dispatcher = Rc::clone(&agent.dispatcher);
         tokio::task::spawn_local(async move { dispatcher.keep_time().await })
     };
-    let served = welcome(&agent, door, config.idle).await;
+    let served = welcome(&agent, door, config.idle.min(IDLE_MAX)).await;
     keep_time.abort();
     served
 }

@@ -15,6 +15,9 @@ use crate::socks::Proxy;
 /// `DISTCC_IO_TIMEOUT` unless set: the longest wait for a byte from a host, compile included.
 const IO_TIMEOUT_DEFAULT: Duration = Duration::from_secs(300);
 
+/// Longest time that a setting can ask for, in seconds: a year, which the clock can still add to now.
+const SECONDS_MAX: u64 = 365 * 24 * 3600;
+
 /// What a job's environment says.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Settings {
@@ -47,7 +50,7 @@ type Setter = fn(&mut Settings, &OsStr) -> Result<(), String>;
 /// Every variable that means something here, sorted by name.
 const VARIABLES: &[(&str, Setter)] = &[
     ("DISTCC_BACKOFF_PERIOD", |s, v| {
-        s.backoff = Duration::from_secs(number(v)?);
+        s.backoff = Duration::from_secs(number(v)?.min(SECONDS_MAX));
         Ok(())
     }),
     ("DISTCC_DIR", |_, _| Ok(())), // read first: `~/.distcc` depends on it
@@ -61,7 +64,7 @@ const VARIABLES: &[(&str, Setter)] = &[
         if seconds == 0 {
             return Err("must be greater than 0".to_owned());
         }
-        s.io_timeout = Duration::from_secs(seconds);
+        s.io_timeout = Duration::from_secs(seconds.min(SECONDS_MAX));
         Ok(())
     }),
     ("DISTCC_NO_REWRITE_CROSS", |s, _| {
@@ -235,6 +238,12 @@ mod tests {
         assert_eq!(odd.complaints.len(), 4);
         assert_eq!(odd.io_timeout, IO_TIMEOUT_DEFAULT);
         assert_eq!(odd.ssh, ["ssh"]);
+    }
+
+    #[test]
+    fn times_stay_within_a_year() {
+        let long = settings(&[("DISTCC_IO_TIMEOUT", "18446744073709551615")]);
+        assert_eq!(long.io_timeout, Duration::from_secs(SECONDS_MAX));
     }
 
     #[test]

@@ -112,7 +112,7 @@ impl Host {
         self.health = if cool_down == 0 {
             Health::Good
         } else {
-            Health::Cooling(now + cool_down)
+            Health::Cooling(now.saturating_add(cool_down))
         };
     }
 

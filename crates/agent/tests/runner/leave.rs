@@ -1,5 +1,6 @@
 //! The end of an agent.
 
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use wire::{ToAgent, ToShim};
@@ -48,6 +49,44 @@ fn draining_finishes_what_runs_and_serves_who_waits() {
     assert!(watch.ended().local.is_none());
     assert!(watch.ends());
     world.join();
+}
+
+/// Directory of the agent that [`an_agent_of_its_own`] becomes.
+const AGENT_DIR: &str = "FARCC_TEST_AGENT_DIR";
+
+/// Not a test: what the next one starts as a process, since signals are for whole processes.
+#[test]
+fn an_agent_of_its_own() {
+    if let Some(dir) = std::env::var_os(AGENT_DIR) {
+        let listener = sys::socket::listen(dir.as_ref(), SOCKET).unwrap();
+        agent::run(listener, World::config(dir.as_ref(), Duration::MAX)).unwrap();
+    }
+}
+
+#[test]
+fn a_signal_to_end_drains() {
+    let world = World::without_agent();
+    let mut child = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "leave::an_agent_of_its_own"])
+        .env(AGENT_DIR, world.distcc_dir())
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    let socket = world.distcc_dir().join(SOCKET);
+    while sys::socket::connect(&world.distcc_dir(), SOCKET).is_err() {
+        std::thread::yield_now();
+    }
+    let server = Server::new(Does::Wait);
+    let job = world.compile(&server.host(1), "-c a.c").text("x").spawn();
+    server.request();
+    let pid = rustix::process::Pid::from_child(&child);
+    rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+    while socket.exists() {
+        std::thread::yield_now();
+    }
+    server.go.send(()).unwrap();
+    job.join().unwrap().is_remote();
+    assert!(child.wait().unwrap().success());
 }
 
 #[test]

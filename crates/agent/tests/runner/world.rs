@@ -29,26 +29,30 @@ impl World {
     }
 
     pub(crate) fn with_idle(idle: Duration) -> Self {
-        let temp = tempfile::tempdir().unwrap();
-        std::fs::create_dir(temp.path().join("src")).unwrap();
-        std::fs::create_dir(temp.path().join("distcc")).unwrap();
-        let mut world = Self { temp, agent: None };
-        world.start(idle);
+        let mut world = Self::without_agent();
+        let config = Self::config(&world.distcc_dir(), idle);
+        let listener = sys::socket::listen(&config.dir, SOCKET).unwrap();
+        world.agent = Some(std::thread::spawn(move || {
+            agent::run(listener, config).unwrap();
+        }));
         world
     }
 
-    pub(crate) fn start(&mut self, idle: Duration) {
-        let config = Config {
-            dir: self.distcc_dir(),
+    pub(crate) fn without_agent() -> Self {
+        let temp = tempfile::tempdir().unwrap();
+        std::fs::create_dir(temp.path().join("src")).unwrap();
+        std::fs::create_dir(temp.path().join("distcc")).unwrap();
+        Self { temp, agent: None }
+    }
+
+    pub(crate) fn config(dir: &Path, idle: Duration) -> Config {
+        Config {
+            dir: dir.into(),
             socket_name: SOCKET.into(),
             idle,
-            system_hosts: self.temp.path().join("system-hosts"),
-            log_path: Some(self.temp.path().join("agent.log")),
-        };
-        let listener = sys::socket::listen(&config.dir, SOCKET).unwrap();
-        self.agent = Some(std::thread::spawn(move || {
-            agent::run(listener, config).unwrap();
-        }));
+            system_hosts: dir.join("no-system-hosts"),
+            log_path: Some(dir.join("agent.log")),
+        }
     }
 
     pub(crate) fn distcc_dir(&self) -> PathBuf {
