@@ -2,7 +2,7 @@
 //!
 //! One agent serves one user: shims send it their compiles, it finds a host for each, has the shim preprocess, sends the
 //! text in distcc's protocol, and hands the outputs back as open files; or it tells the shim to compile by itself. The
-//! story of one compile is [`mod@job`]; everything else is what that story needs, in the order in which it needs it.
+//! story of one compile is told in `job`; everything else is what that story needs, in the order in which it needs it.
 //!
 //! The agent runs on one thread. Only what may take long without waiting for a file descriptor (name resolution,
 //! compression of large texts) runs on others. It never writes to standard output or error: it outlives the build that
