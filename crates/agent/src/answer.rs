@@ -63,17 +63,14 @@ pub(crate) async fn deliver(
     };
     job.writer.send(&message, &files).await?;
     job.ended.borrow_mut().wait_status = Some(wait_status);
+    // The end of the connection says that all is in place.
     while let Some((message, _)) = inbox.recv().await {
-        match message {
-            ToAgent::Installed => return Ok(()),
-            ToAgent::InstallFailed(why) => {
-                job.log(LogLevel::Warning, why);
-                job.note_local(Why::InstallFailed.into());
-                job.ended.borrow_mut().wait_status = None;
-                // The shim is the compiler now; its end is the end of the job.
-                job.leave_alone();
-            }
-            _ => {}
+        if let ToAgent::InstallFailed(why) = message {
+            job.log(LogLevel::Warning, why);
+            job.note_local(Why::InstallFailed.into());
+            job.ended.borrow_mut().wait_status = None;
+            // The shim is the compiler now; its end is the end of the job.
+            job.leave_alone();
         }
     }
     Ok(())

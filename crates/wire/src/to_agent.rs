@@ -12,10 +12,9 @@ pub enum ToAgent {
     /// The preprocessor that [`crate::ToShim::Preprocess`] asked for has ended. One open file
     /// goes with it: what the preprocessor wrote to its standard output.
     Preprocessed(Preprocessed),
-    /// The shim could not put an output in place and now compiles locally. The text says why.
+    /// The shim could not put an output in place and now compiles locally. The text says why. A
+    /// shim that has put everything in place just ends.
     InstallFailed(String),
-    /// All outputs are in place.
-    Installed,
     /// Send [`crate::event::Event`]s from now on: of all jobs, or of those with this run name
     /// (`FARCC_RUN` in the job's environment).
     Watch(Option<String>),
@@ -70,9 +69,8 @@ pub struct Preprocessed {
 const TAG_JOB: u8 = 1;
 const TAG_PREPROCESSED: u8 = 2;
 const TAG_INSTALL_FAILED: u8 = 3;
-const TAG_INSTALLED: u8 = 4;
-const TAG_WATCH: u8 = 5;
-const TAG_DRAIN: u8 = 6;
+const TAG_WATCH: u8 = 4;
+const TAG_DRAIN: u8 = 5;
 
 impl ToAgent {
     /// The message as a frame's payload.
@@ -92,7 +90,6 @@ impl ToAgent {
                 w.bytes(text.as_bytes());
                 w
             }
-            Self::Installed => Writer::tagged(TAG_INSTALLED),
             Self::Watch(run) => {
                 let mut w = Writer::tagged(TAG_WATCH);
                 w.option(run.as_ref(), |w, run| w.bytes(run.as_bytes()));
@@ -117,7 +114,6 @@ impl ToAgent {
                 has_stderr: r.bool()?,
             }),
             TAG_INSTALL_FAILED => Self::InstallFailed(r.text()?),
-            TAG_INSTALLED => Self::Installed,
             TAG_WATCH => Self::Watch(r.option(Reader::text)?),
             TAG_DRAIN => Self::Drain,
             tag => {
@@ -196,7 +192,6 @@ mod tests {
             has_stderr: true,
         }));
         check(ToAgent::InstallFailed("no space".into()));
-        check(ToAgent::Installed);
         check(ToAgent::Watch(None));
         check(ToAgent::Watch(Some("run".into())));
         check(ToAgent::Drain);

@@ -187,7 +187,6 @@ impl Compile {
                         return done;
                     }
                     self.install(&mut agent, &outputs, &mut done);
-                    agent.say(&ToAgent::Installed, &[]);
                     done.how = How::Finished(wait_status);
                     return done;
                 }
