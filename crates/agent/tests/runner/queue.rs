@@ -5,7 +5,7 @@ use std::sync::Barrier;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use wire::event::{Event, EventKind, JobPhase};
-use wire::{ToAgent, ToShim};
+use wire::ToShim;
 
 use crate::server::{Does, Server};
 use crate::world::World;
