@@ -9,4 +9,5 @@ pub mod compare;
 mod json;
 pub mod machine;
 pub mod oracle;
+pub mod random;
 pub mod units;

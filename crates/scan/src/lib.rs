@@ -14,6 +14,7 @@
 //! headers, `memo` replays whole answers.
 #![forbid(unsafe_code)]
 
+pub mod check;
 mod eval;
 mod expand;
 mod files;

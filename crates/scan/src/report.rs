@@ -19,6 +19,8 @@ pub enum Why {
     CommandLine,
     /// An include of some kind.
     Included(How),
+    /// A condition asks for it with `__has_include`; Clang counts it among what it reads.
+    Probed,
     /// `.incbin` or `.include` of the assembler.
     Assembler,
     /// A precompiled header that the compiler would prefer.

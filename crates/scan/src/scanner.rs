@@ -146,6 +146,15 @@ impl Scanner {
         id
     }
 
+    /// The same, if it is the first one.
+    pub(crate) fn learn_once(&mut self, toolchain: Toolchain) -> ToolchainId {
+        if self.toolchains.is_empty() {
+            self.learn(toolchain)
+        } else {
+            ToolchainId(0)
+        }
+    }
+
     /// Makes answers of a compiler known, for [`Scan::questions`].
     pub fn answer(&mut self, toolchain: ToolchainId, answers: &[(Question, u64)]) {
         let known = &mut self.toolchains[toolchain.0];

@@ -231,6 +231,13 @@ impl<'a> Walk<'a> {
             files: self.files,
         };
         self.path = SearchPath::new(&sources, &mut world);
+        let tree = &self.scanner.tree;
+        self.out.missing_dirs = self
+            .path
+            .missing
+            .iter()
+            .map(|&node| Arc::clone(tree.path(node)))
+            .collect();
     }
 
     /// Macros of the compiler and the command line, and the files that come before the source.
@@ -666,6 +673,14 @@ impl<'a> Walk<'a> {
                     self.find(wanted, *here)
                 };
                 if let Some((node, _)) = found {
+                    if self.family == Family::Clang {
+                        self.note_use(Use {
+                            node,
+                            from: Some(here.index),
+                            line: 0,
+                            why: Why::Probed,
+                        });
+                    }
                     let path = Arc::clone(self.scanner.tree.path(node));
                     if !self.out.probed.contains(&path) {
                         self.out.probed.push(path);
@@ -1032,14 +1047,6 @@ impl<'a> Walk<'a> {
                 why: it.why,
             })
             .collect();
-        if !self.out.work.replayed {
-            self.out.missing_dirs = self
-                .path
-                .missing
-                .iter()
-                .map(|&node| Arc::clone(tree.path(node)))
-                .collect();
-        }
         self.out
     }
 }
