@@ -91,12 +91,11 @@ impl Server {
                 log,
                 tmp,
             };
-            if server.log.wait_for(|line| line.contains("listening on")) {
+            if server.log.wait_for(|line| is_ready(kind, line)) {
                 return server;
             }
-            let status = server.child.wait().expect("a child can be waited for");
-            let taken = server.log.text().contains("in use");
-            assert!(taken, "the server left ({status}):\n{}", server.log.text());
+            let log = server.kill();
+            assert!(log.contains("in use"), "the server does not start:\n{log}");
         }
         panic!("no free port after {PORTS_TRIED_MAX} attempts");
     }
@@ -229,6 +228,13 @@ fn free_port() -> u16 {
     let listener = TcpListener::bind(("127.0.0.1", 0)).expect("loopback has free ports");
     let address = listener.local_addr().expect("it is bound");
     address.port()
+}
+
+fn is_ready(kind: Kind, line: &str) -> bool {
+    line.contains(match kind {
+        Kind::Ours => "ready: ",
+        Kind::Stock => "preforking daemon started",
+    })
 }
 
 fn is_job(line: &str) -> bool {
