@@ -124,9 +124,12 @@ impl Job {
             job.add(file)?;
         }
         if !job.cwd.is_dir() {
-            job.lay_over(&job.cwd.clone());
+            let cwd = job.cwd.clone();
+            job.lay_over(&cwd);
         }
-        job.lay_over(&job.outputs[0].clone());
+        if let Some(dir) = job.outputs[0].parent().map(Path::to_path_buf) {
+            job.lay_over(&dir);
+        }
         Ok(job)
     }
 
@@ -159,18 +162,22 @@ impl Job {
                 Entry::Link(path, target)
             }
         };
-        let (Entry::Dir(path) | Entry::File(path, _) | Entry::Link(path, _)) = &entry;
-        let path = path.clone();
-        self.lay_over(&path);
+        match &entry {
+            Entry::Dir(dir) => self.lay_over(dir),
+            Entry::File(path, _) | Entry::Link(path, _) => {
+                self.lay_over(path.parent().unwrap_or(Path::new("/")));
+            }
+        }
         self.files.push(entry);
         Ok(())
     }
 
-    /// Something of the job's own will be at this path.
-    fn lay_over(&mut self, path: &Path) {
-        if let Some(dir) = server_directory(path)
-            && !self.overlays.contains(&dir)
-        {
+    /// Something of the job's own will be in this directory.
+    fn lay_over(&mut self, dir: &Path) {
+        let Some(dir) = without_links(dir) else {
+            return;
+        };
+        if is_servers(&dir) && !self.overlays.contains(&dir) {
             self.overlays.push(dir);
         }
     }
@@ -216,6 +223,20 @@ impl Job {
 
 fn is_servers(path: &Path) -> bool {
     server_directory(path).is_some()
+}
+
+/// The path that a directory has on this server once links are followed, as far as it exists;
+/// `None` if it leads through `..`.
+fn without_links(dir: &Path) -> Option<PathBuf> {
+    if !is_servers(dir) {
+        return None;
+    }
+    let existing = dir.ancestors().find(|dir| dir.is_dir())?;
+    let rest = dir.strip_prefix(existing).ok()?;
+    let is_plain = rest
+        .components()
+        .all(|part| matches!(part, Component::Normal(_)));
+    is_plain.then(|| Some(fs::canonicalize(existing).ok()?.join(rest)))?
 }
 
 /// Is the same file here? Not read at all if the length differs.
@@ -357,7 +378,7 @@ mod tests {
         let job = job_with(vec![sent("/usr/include/stdio.h", other)]).unwrap();
         assert_eq!(
             (job.files.len(), &job.overlays[..]),
-            (1, &["/usr".into()][..])
+            (1, &["/usr/include".into()][..])
         );
     }
 

@@ -18,6 +18,7 @@
 #![forbid(unsafe_code)]
 
 mod allow;
+mod answer;
 mod client;
 mod compilers;
 mod connection;

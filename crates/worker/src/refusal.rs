@@ -36,6 +36,12 @@ impl Refusal {
         Refusal::new(exit, Ending::BadRequest, text)
     }
 
+    /// Something of the server's own went wrong.
+    pub(crate) fn failed(what: &str, error: impl fmt::Display) -> Refusal {
+        let text = format_args!("{what}: {error}");
+        Refusal::new(ExitCode::Failed, Ending::Other, text)
+    }
+
     /// What the client gets, if `head`, the first bytes it sent, are those of this protocol.
     pub(crate) fn encode(&self, head: &[u8], server: &str) -> Option<Vec<u8>> {
         let number = asked_version(head)?;

@@ -1,26 +1,26 @@
 //! One job of a client that speaks distcc's protocol, from its request to the answer.
 
 use std::ffi::{OsStr, OsString};
-use std::fs::File;
-use std::io::{self, Read, Seek};
+use std::io;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use cmdline::ServerCommand;
 use stock::exit::ExitCode;
-use stock::{Ended, Input, Packed, Progress, Reply, Request, RequestDecoder, Version};
+use stock::{Ended, Input, Packed, Progress, Request, RequestDecoder};
 use sys::sandbox::Outcome;
 use tokio::io::AsyncReadExt;
 use tokio::time::timeout;
 
+use crate::answer::{Answer, answer, send};
 use crate::client::{Client, hang_up};
 use crate::execute::{Execution, JobEnd};
 use crate::job_root::Job;
 use crate::limits;
 use crate::refusal::Refusal;
 use crate::server::{Phase, Running, Server};
-use crate::slots::{Share, Slot};
+use crate::slots::Share;
 use crate::stats::Ending;
 
 /// Why a job does not come to an answer of the compiler's.
@@ -46,14 +46,6 @@ struct Summary {
     wait_status: u32,
     cpu: Duration,
     rss_kib: u64,
-}
-
-/// An answer ready to be sent, and what it holds on to.
-struct Answer {
-    reply: Reply<Packed>,
-    ending: Ending,
-    #[expect(dead_code, reason = "given back once the answer is sent")]
-    memory: Share,
 }
 
 /// Serves the request whose first bytes are `head`.
@@ -130,7 +122,7 @@ async fn run(
         .with_spec(&server.job_env, server.job_limits, |spec| {
             Execution::start(&server.spawner, spec)
         })
-        .map_err(|error| failed("cannot start the job", error))?;
+        .map_err(|error| Refusal::failed("cannot start the job", error))?;
     // From here on the job has its input itself.
     drop((job, memory));
     let end = tokio::select! {
@@ -141,7 +133,10 @@ async fn run(
     let outcome = compiler_outcome(server, end)?;
     summary.cpu = outcome.cpu;
     summary.rss_kib = outcome.rss_kib_max;
-    answer(server, version, outcome, slot, summary).await
+    // Whether memory was dumped is this machine's business, and it never is.
+    let status = outcome.wait_status.cast_unsigned();
+    summary.wait_status = Ended::from_wait_status(status).wait_status();
+    Ok(answer(server, version, outcome, slot, summary.wait_status).await?)
 }
 
 /// Returns when the job is not to go on: the client has hung up, or the server is told to stop.
@@ -267,7 +262,9 @@ async fn unpack(server: &Server, request: Request<Packed>) -> Result<Request, St
     } else {
         let _one_of_few = server.unpackers.acquire().await;
         let unpacked = tokio::task::spawn_blocking(|| request.unpack(&limits::REQUEST)).await;
-        unpacked.map_err(|error| failed("cannot decompress the input", io::Error::other(error)))?
+        unpacked.map_err(|error| {
+            Refusal::failed("cannot decompress the input", io::Error::other(error))
+        })?
     };
     unpacked.map_err(|error| {
         let text = format!("bad request: {error}");
@@ -277,7 +274,7 @@ async fn unpack(server: &Server, request: Request<Packed>) -> Result<Request, St
 
 /// The compiler's end, or why there is none.
 fn compiler_outcome(server: &Server, end: io::Result<JobEnd>) -> Result<Outcome, Refusal> {
-    match end.map_err(|error| failed("lost the job", error))? {
+    match end.map_err(|error| Refusal::failed("lost the job", error))? {
         JobEnd::Compiler(outcome) => Ok(outcome),
         JobEnd::NoProgram(why) => Err(Refusal::new(ExitCode::CompilerMissing, Ending::Error, why)),
         JobEnd::NotSetUp(why) => Err(Refusal::new(ExitCode::IoError, Ending::Other, why)),
@@ -291,149 +288,6 @@ fn compiler_outcome(server: &Server, end: io::Result<JobEnd>) -> Result<Outcome,
             Err(Refusal::new(ExitCode::TimedOut, Ending::Timeout, why))
         }
     }
-}
-
-fn failed(what: &str, error: impl std::fmt::Display) -> Refusal {
-    Refusal::new(
-        ExitCode::Failed,
-        Ending::Other,
-        format_args!("{what}: {error}"),
-    )
-}
-
-/// Reads what the job left and packs it for the wire. The slot is kept until there is memory for
-/// it.
-async fn answer(
-    server: &Server,
-    version: Version,
-    outcome: Outcome,
-    slot: Slot,
-    summary: &mut Summary,
-) -> Result<Answer, Stop> {
-    let status = outcome.wait_status.cast_unsigned();
-    // Whether memory was dumped is this machine's business, and it never is.
-    summary.wait_status = Ended::from_wait_status(status).wait_status();
-    let is_success = summary.wait_status == 0;
-    let mut outputs = outcome
-        .outputs
-        .into_iter()
-        .map(|file| file.filter(|_| is_success));
-    let (object, deps) = (outputs.next().flatten(), outputs.next());
-    let files = [
-        Some(&outcome.stdout),
-        Some(&outcome.stderr),
-        object.as_ref(),
-    ];
-    let bytes = files
-        .into_iter()
-        .flatten()
-        .map(size_of)
-        .fold(0, usize::saturating_add);
-    let mut memory = Share::default();
-    server.memory.grow(&mut memory, bytes).await;
-
-    let read = |file: Option<File>, what: &str| match file {
-        Some(file) => read_output(file).map_err(|error| {
-            Refusal::new(
-                ExitCode::IoError,
-                Ending::Other,
-                format_args!("{what}: {error}"),
-            )
-        }),
-        None => Ok(Vec::new()),
-    };
-    let reply = Reply {
-        version,
-        wait_status: summary.wait_status,
-        stderr: read_text(outcome.stderr),
-        stdout: read_text(outcome.stdout),
-        object: read(object, "cannot send the object")?,
-        deps: match deps {
-            Some(deps) if is_success => Some(read(deps, "cannot send the dependencies")?),
-            _ => None,
-        },
-    };
-    drop(slot);
-    let reply = if version.is_compressed() && bytes > limits::BLOCKING_BYTES {
-        let packed = tokio::task::spawn_blocking(|| reply.pack()).await;
-        packed.map_err(|error| failed("cannot compress the result", error))?
-    } else {
-        reply.pack()
-    };
-    let ending = if is_success {
-        Ending::Ok
-    } else {
-        Ending::Error
-    };
-    Ok(Answer {
-        reply,
-        ending,
-        memory,
-    })
-}
-
-fn size_of(file: &File) -> usize {
-    file.metadata()
-        .map_or(0, |data| usize::try_from(data.len()).unwrap_or(usize::MAX))
-}
-
-/// What the compiler wrote to one of its streams, up to a limit.
-fn read_text(mut file: File) -> Vec<u8> {
-    let mut text = Vec::new();
-    let read = file.rewind().and_then(|()| {
-        (&mut file)
-            .take(limits::TEXT_BYTES_MAX)
-            .read_to_end(&mut text)
-    });
-    if read.is_err()
-        || file
-            .metadata()
-            .is_ok_and(|data| data.len() > limits::TEXT_BYTES_MAX)
-    {
-        text.extend_from_slice(b"\ndistccd: the rest of the compiler's messages was cut off\n");
-    }
-    text
-}
-
-fn read_output(mut file: File) -> io::Result<Vec<u8>> {
-    let len = file.metadata()?.len();
-    if len > limits::OUTPUT_BYTES_MAX {
-        let max = limits::OUTPUT_BYTES_MAX;
-        return Err(io::Error::other(format!(
-            "it has {len} bytes, at most {max} are sent"
-        )));
-    }
-    let mut bytes = Vec::with_capacity(usize::try_from(len).unwrap_or(0));
-    // Nobody writes to it any more, but that is for the job's own processes to keep to.
-    (&mut file)
-        .take(limits::OUTPUT_BYTES_MAX)
-        .read_to_end(&mut bytes)?;
-    Ok(bytes)
-}
-
-async fn send(server: &Server, client: &mut Client, answer: &Answer) -> io::Result<()> {
-    let parts = answer.reply.parts().map_err(io::Error::other)?;
-    let joined = join_small(&parts);
-    client.send(&joined, server.io_time_max).await?;
-    client.finish().await;
-    Ok(())
-}
-
-/// Joins parts that are too small to be worth a system call of their own.
-fn join_small<'a>(parts: &'a [std::borrow::Cow<'_, [u8]>]) -> Vec<std::borrow::Cow<'a, [u8]>> {
-    use std::borrow::Cow;
-    /// Copying this much costs about as much as a system call.
-    const SMALL_BYTES: usize = 16 << 10;
-    let mut joined: Vec<Cow<'a, [u8]>> = Vec::with_capacity(parts.len());
-    for part in parts {
-        match joined.last_mut() {
-            Some(last) if last.len() + part.len() <= SMALL_BYTES => {
-                last.to_mut().extend_from_slice(part);
-            }
-            _ => joined.push(Cow::Borrowed(part)),
-        }
-    }
-    joined
 }
 
 fn base_name(path: &OsStr) -> String {
@@ -467,24 +321,4 @@ fn log_summary(
         summary.cpu.as_millis(),
         summary.rss_kib
     ));
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use std::borrow::Cow;
-
-    #[test]
-    fn small_parts_go_together() {
-        let large = vec![7; 20 << 10];
-        let parts = [
-            Cow::Borrowed(&b"ab"[..]),
-            Cow::Borrowed(b"c"),
-            Cow::Borrowed(&large),
-            Cow::Borrowed(b"d"),
-        ];
-        let joined = join_small(&parts);
-        assert_eq!(joined.len(), 3);
-        assert_eq!(joined.concat(), parts.concat());
-    }
 }

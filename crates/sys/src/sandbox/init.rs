@@ -14,8 +14,9 @@ use std::process::{Command, Stdio};
 
 use rustix::process::{DumpableBehavior, Resource, Rlimit, Signal, setrlimit};
 
+use super::message::{End, Message};
 use super::root::Template;
-use super::spawner::{End, Message};
+
 use super::spec::{JobLimits, Place, Places, Received};
 use super::step;
 use crate::child;

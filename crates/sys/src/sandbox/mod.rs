@@ -27,6 +27,8 @@
 //! of processes, not memory.
 
 mod init;
+mod job;
+mod message;
 mod root;
 mod spawner;
 mod spec;
@@ -34,8 +36,9 @@ mod spec;
 use std::fmt::Display;
 use std::io;
 
+pub use job::{JobEvent, Outcome, RunningJob};
 pub use root::server_directory;
-pub use spawner::{Config, Isolation, JobEvent, Outcome, RunningJob, Spawner};
+pub use spawner::{Config, Isolation, Spawner};
 pub use spec::{JobLimits, JobSpec, Place};
 
 /// Says in an error what was being done.

@@ -18,7 +18,7 @@
 use std::fs;
 use std::io;
 use std::os::unix::fs::{PermissionsExt, symlink};
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use rustix::mount::{
     MountFlags, MountPropagationFlags, UnmountFlags, mount, mount_bind_recursive, mount_change,
@@ -215,11 +215,10 @@ impl Template {
         }
         for name in &self.bound {
             let (source, target) = (Path::new("/T").join(name), root.join(name));
-            let wants = overlays
-                .iter()
-                .any(|dir| dir.strip_prefix("/").is_ok_and(|dir| dir == name));
-            if wants {
-                overlay(&source, &target, &root.join(LAYERS).join(name))?;
+            let below = overlays.iter().filter_map(|dir| dir.strip_prefix("/").ok());
+            let mut wanted = below.filter(|dir| dir.starts_with(name)).peekable();
+            if wanted.peek().is_some() {
+                overlay(root, name, wanted)?;
                 continue;
             }
             make_mount_point(&source, &target)?;
@@ -290,10 +289,21 @@ fn mount_proc_as(form: Proc, path: &Path) -> io::Result<()> {
     Ok(mount("proc", path, "proc", flags, options)?)
 }
 
-/// Covers a bound directory: what the job writes there goes to `layers` in its own tmpfs.
-fn overlay(source: &Path, target: &Path, layers: &Path) -> io::Result<()> {
+/// Covers the bound directory `name` by a layer in the job's own tmpfs, in which the `wanted`
+/// directories below it are made first: so the job owns them and may write there, while all that
+/// the server has in them is still seen.
+fn overlay<'a>(root: &Path, name: &Path, wanted: impl Iterator<Item = &'a Path>) -> io::Result<()> {
+    let (source, target) = (Path::new("/T").join(name), root.join(name));
+    let layers = root.join(LAYERS).join(name);
     let (upper, work) = (layers.join("upper"), layers.join("work"));
-    for dir in [&upper, &work, &target.to_path_buf()] {
+    let owned = wanted
+        .filter_map(|dir| dir.strip_prefix(name).ok())
+        .filter(|dir| {
+            dir.components()
+                .all(|part| matches!(part, Component::Normal(_)))
+        })
+        .map(|dir| upper.join(dir));
+    for dir in owned.chain([upper.clone(), work.clone(), target.clone()]) {
         step("make an overlay's directories", fs::create_dir_all(dir))?;
     }
     let options = format!(
@@ -304,7 +314,7 @@ fn overlay(source: &Path, target: &Path, layers: &Path) -> io::Result<()> {
     );
     let options = std::ffi::CString::new(options).map_err(io::Error::other)?;
     let flags = MountFlags::NOSUID | MountFlags::NODEV;
-    let what = format_args!("lay the client's files over {}", target.display());
+    let what = format_args!("lay the client's files over {}", name.display());
     step(
         what,
         mount("overlay", target, "overlay", flags, options.as_c_str()),

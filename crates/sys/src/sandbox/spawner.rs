@@ -1,31 +1,23 @@
-//! The process that starts jobs, and the server's handles to it and to them.
+//! The process that starts jobs, and the server's handle to it.
 
 use std::fs::{self, File};
+use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io::{self, Seek};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, IntoRawFd, OwnedFd};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
-use rustix::process::{Pid, Signal, pidfd_send_signal};
+use rustix::process::Signal;
 
 use super::init;
+use super::job::{RunningJob, Scratch};
+use super::message::{MESSAGE_BYTES_MAX, Message};
 use super::root::Template;
 use super::spec::JobSpec;
 use super::step;
 use crate::child::{self, Forked};
 use crate::fd_passing::{recv_with_fds, send_with_fds};
-
-/// Most bytes of one message between the processes: a job's end, or an error's text.
-const MESSAGE_BYTES_MAX: usize = 4096;
-
-/// How long a killed job's process may take to be gone.
-const DEATH_TIME_MAX: Timespec = Timespec {
-    tv_sec: 1,
-    tv_nsec: 0,
-};
 
 /// How a job is kept from the rest of the machine.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,8 +47,6 @@ pub struct Config {
 pub struct Spawner {
     control: OwnedFd,
     isolation: Isolation,
-    /// Numbers the directories of jobs without namespaces.
-    started: std::cell::Cell<u64>,
 }
 
 /// The flags of the spawner's own namespaces. That of names is only made here: jobs cannot change
@@ -103,7 +93,6 @@ impl Spawner {
         Ok(Spawner {
             control: ours,
             isolation,
-            started: std::cell::Cell::new(0),
         })
     }
 
@@ -118,19 +107,16 @@ impl Spawner {
         let (ours, theirs) = message_pair()?;
         let scratch = match &self.isolation {
             Isolation::Namespaces => None,
-            Isolation::None { scratch } => Some(self.make_scratch(scratch)?),
+            Isolation::None { scratch } => Some(Self::make_scratch(scratch)?),
         };
-        let dir = scratch.as_ref().map_or(Path::new(""), |scratch| &scratch.0);
+        let dir = scratch
+            .as_ref()
+            .map_or(Path::new(""), |scratch| scratch.path());
         let message = Message::Run(dir).encode();
         let sent = send_with_fds(&self.control, &message, &[theirs.as_fd(), request.as_fd()]);
         step("reach the spawner", sent)?;
         rustix::io::ioctl_fionbio(&ours, true)?;
-        Ok(RunningJob {
-            socket: ours,
-            process: None,
-            is_killed: false,
-            scratch,
-        })
+        Ok(RunningJob::new(ours, scratch))
     }
 
     /// Readable when the spawner is dead; then no job can run any more.
@@ -139,14 +125,14 @@ impl Spawner {
         self.control.as_fd()
     }
 
-    fn make_scratch(&self, parent: &Path) -> io::Result<Scratch> {
-        let number = self.started.get();
-        self.started.set(number + 1);
-        let name = format!("distccd_{}_{number}", std::process::id());
-        let path = parent.join(name);
+    /// A new directory that nobody else can have foreseen the name of.
+    fn make_scratch(parent: &Path) -> io::Result<Scratch> {
+        // The standard library's only source of random numbers.
+        let random = RandomState::new().build_hasher().finish();
+        let path = parent.join(format!("distccd_{}_{random:016x}", std::process::id()));
         let made = fs::DirBuilder::new().mode(0o700).create(&path);
         step(format_args!("make {}", path.display()), made)?;
-        Ok(Scratch(path))
+        Ok(Scratch::new(path))
     }
 }
 
@@ -158,245 +144,6 @@ fn message_pair() -> io::Result<(OwnedFd, OwnedFd)> {
         SocketFlags::CLOEXEC,
         None,
     )?)
-}
-
-/// A directory that goes with its job.
-#[derive(Debug)]
-struct Scratch(PathBuf);
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        let _best_effort = fs::remove_dir_all(&self.0);
-    }
-}
-
-/// The server's handle to a job; dropping it kills the job.
-#[derive(Debug)]
-pub struct RunningJob {
-    socket: OwnedFd,
-    process: Option<OwnedFd>,
-    is_killed: bool,
-    scratch: Option<Scratch>,
-}
-
-/// What is heard of a job.
-#[derive(Debug)]
-pub enum JobEvent {
-    /// Its first process exists.
-    Started,
-    /// The command has ended.
-    Finished(Outcome),
-    /// Its program could not be run; says why.
-    NoProgram(String),
-    /// The job could not be set up; says why.
-    Failed(String),
-    /// It was killed from outside.
-    Gone,
-}
-
-/// How a command ended.
-#[derive(Debug)]
-pub struct Outcome {
-    /// As `wait` tells: exit code times 256, or the signal that killed it.
-    pub wait_status: i32,
-    /// CPU time of all its processes that were waited for.
-    pub cpu: Duration,
-    /// Largest resident memory of any of its processes, in KiB.
-    pub rss_kib_max: u64,
-    /// What it wrote to its standard output.
-    pub stdout: File,
-    /// What it wrote to its standard error.
-    pub stderr: File,
-    /// The wanted outputs, in the order of the job's list; `None` if it is no regular file.
-    pub outputs: Vec<Option<File>>,
-}
-
-impl RunningJob {
-    /// Takes the next event without waiting for it. After anything but
-    /// [`JobEvent::Started`] there is nothing more.
-    ///
-    /// # Errors
-    /// [`io::ErrorKind::WouldBlock`] if nothing has happened: the handle becomes readable.
-    pub fn try_event(&mut self) -> io::Result<JobEvent> {
-        let mut message = [0; MESSAGE_BYTES_MAX];
-        let mut fds = Vec::new();
-        let len = match recv_with_fds(&self.socket, &mut message, &mut fds) {
-            Err(error) if error.kind() == io::ErrorKind::ConnectionReset => 0,
-            other => other?,
-        };
-        match Message::parse(&message[..len]) {
-            Some(Message::Started) => {
-                self.process = fds.pop();
-                if self.is_killed {
-                    self.kill();
-                }
-                Ok(JobEvent::Started)
-            }
-            Some(Message::Ended(end)) => Ok(JobEvent::Finished(end.with_files(fds)?)),
-            Some(Message::NoProgram(why)) => Ok(JobEvent::NoProgram(why.to_owned())),
-            Some(Message::Failed(why)) => Ok(JobEvent::Failed(why.to_owned())),
-            _ => Ok(JobEvent::Gone),
-        }
-    }
-
-    /// Kills every process of the job. Its handle becomes readable when that is done.
-    pub fn kill(&mut self) {
-        self.is_killed = true;
-        let Some(process) = &self.process else { return };
-        if self.scratch.is_none() {
-            let _dead_already = pidfd_send_signal(process, Signal::KILL);
-            return;
-        }
-        // Without a PID namespace: the group first, as the group's leader keeps its number taken.
-        if let Some(group) = pid_of(process) {
-            child::kill_group(group);
-        }
-    }
-}
-
-impl AsFd for RunningJob {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.socket.as_fd()
-    }
-}
-
-impl AsRawFd for RunningJob {
-    fn as_raw_fd(&self) -> i32 {
-        self.socket.as_raw_fd()
-    }
-}
-
-impl Drop for RunningJob {
-    fn drop(&mut self) {
-        if self.process.is_none() {
-            // It is being started at this very moment, or has failed to.
-            let _blocking = rustix::io::ioctl_fionbio(&self.socket, false);
-            let mut fds = Vec::new();
-            let mut message = [0; MESSAGE_BYTES_MAX];
-            if recv_with_fds(&self.socket, &mut message, &mut fds).is_ok() {
-                self.process = fds.pop();
-            }
-        }
-        self.kill();
-        if let (Some(_), Some(process)) = (&self.scratch, &self.process) {
-            // Before the directory is removed under its hands.
-            let mut died = [PollFd::new(process, PollFlags::IN)];
-            let _best_effort = poll(&mut died, Some(&DEATH_TIME_MAX));
-        }
-    }
-}
-
-/// The process that a descriptor stands for, while it has not been forgotten by the kernel.
-fn pid_of(pidfd: &OwnedFd) -> Option<Pid> {
-    let info = fs::read_to_string(format!("/proc/self/fdinfo/{}", pidfd.as_raw_fd())).ok()?;
-    let pid = info.lines().find_map(|line| line.strip_prefix("Pid:"))?;
-    Pid::from_raw(pid.trim().parse().ok().filter(|&pid| pid > 1)?)
-}
-
-/// What the processes tell each other; one message each, most with open files.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) enum Message<'a> {
-    /// Server to spawner: run this. With the job's socket and its description.
-    Run(&'a Path),
-    /// Spawner to server: ready; or, for a job: it exists, with its process.
-    Started,
-    /// Init to server: the command has ended. With its output files.
-    Ended(End),
-    /// Init to server: the program cannot be run.
-    NoProgram(&'a str),
-    /// Anything to server: it cannot be done.
-    Failed(&'a str),
-}
-
-/// The numbers of an [`Outcome`].
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct End {
-    pub(super) wait_status: i32,
-    pub(super) cpu: Duration,
-    pub(super) rss_kib_max: u64,
-    /// For each wanted output whether it comes with the message.
-    pub(super) outputs: Vec<bool>,
-}
-
-impl End {
-    fn with_files(self, fds: Vec<OwnedFd>) -> io::Result<Outcome> {
-        let mut files = fds.into_iter().map(File::from);
-        let mut next = || {
-            files
-                .next()
-                .ok_or(io::Error::from(io::ErrorKind::InvalidData))
-        };
-        let (stdout, stderr) = (next()?, next()?);
-        let outputs = self
-            .outputs
-            .iter()
-            .map(|&is_there| is_there.then(&mut next).transpose());
-        Ok(Outcome {
-            wait_status: self.wait_status,
-            cpu: self.cpu,
-            rss_kib_max: self.rss_kib_max,
-            outputs: outputs.collect::<io::Result<_>>()?,
-            stdout,
-            stderr,
-        })
-    }
-}
-
-impl<'a> Message<'a> {
-    pub(super) fn encode(&self) -> Vec<u8> {
-        match self {
-            Message::Run(dir) => [b"R", dir.as_os_str().as_encoded_bytes()].concat(),
-            Message::Started => b"S".to_vec(),
-            Message::Failed(why) => text(*b"F", why),
-            Message::NoProgram(why) => text(*b"N", why),
-            Message::Ended(end) => {
-                let mut message = vec![b'E'];
-                message.extend_from_slice(&end.wait_status.to_le_bytes());
-                let micros = u64::try_from(end.cpu.as_micros()).unwrap_or(u64::MAX);
-                message.extend_from_slice(&micros.to_le_bytes());
-                message.extend_from_slice(&end.rss_kib_max.to_le_bytes());
-                message.extend(end.outputs.iter().map(|&is_there| u8::from(is_there)));
-                message
-            }
-        }
-    }
-
-    pub(super) fn parse(message: &'a [u8]) -> Option<Message<'a>> {
-        use std::os::unix::ffi::OsStrExt;
-        let (kind, rest) = message.split_first()?;
-        match kind {
-            b'R' => Some(Message::Run(Path::new(std::ffi::OsStr::from_bytes(rest)))),
-            b'S' => Some(Message::Started),
-            b'F' => Some(Message::Failed(read_text(rest)?)),
-            b'N' => Some(Message::NoProgram(read_text(rest)?)),
-            b'E' => {
-                let (status, rest) = rest.split_first_chunk()?;
-                let (micros, rest) = rest.split_first_chunk()?;
-                let (rss, rest) = rest.split_first_chunk()?;
-                Some(Message::Ended(End {
-                    wait_status: i32::from_le_bytes(*status),
-                    cpu: Duration::from_micros(u64::from_le_bytes(*micros)),
-                    rss_kib_max: u64::from_le_bytes(*rss),
-                    outputs: rest.iter().map(|&is_there| is_there != 0).collect(),
-                }))
-            }
-            _ => None,
-        }
-    }
-}
-
-fn text(kind: [u8; 1], why: &str) -> Vec<u8> {
-    let mut message = [&kind, why.as_bytes()].concat();
-    message.truncate(MESSAGE_BYTES_MAX);
-    message
-}
-
-/// A text that may have been cut within a character.
-fn read_text(bytes: &[u8]) -> Option<&str> {
-    match std::str::from_utf8(bytes) {
-        Ok(text) => Some(text),
-        Err(error) => std::str::from_utf8(&bytes[..error.valid_up_to()]).ok(),
-    }
 }
 
 /// The life of the spawner.
@@ -472,33 +219,5 @@ fn prepare(
             let _cosmetic = rustix::system::sethostname(b"farcc");
             Template::build(&config.visible).map(Some)
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn messages_arrive() {
-        let end = End {
-            wait_status: 256,
-            cpu: Duration::from_micros(12),
-            rss_kib_max: 7,
-            outputs: vec![true, false],
-        };
-        for message in [
-            Message::Run(Path::new("/d")),
-            Message::Run(Path::new("")),
-            Message::Started,
-            Message::Failed("why"),
-            Message::NoProgram("gcc"),
-            Message::Ended(end),
-        ] {
-            let bytes = message.encode();
-            assert_eq!(Message::parse(&bytes), Some(message));
-        }
-        assert_eq!(Message::parse(b""), None);
-        assert_eq!(Message::parse(b"E12"), None);
     }
 }

@@ -61,7 +61,9 @@ pub struct JobSpec<'a> {
     pub places: &'a [Place<'a>],
     /// Files to hand back when the command has ended; their directories are made first.
     pub outputs: &'a [&'a Path],
-    /// Directories of the server that the job sees with its own files put over them.
+    /// Directories in which the job's places or outputs are although they belong to the server
+    /// (see [`super::server_directory`]), without links and `..` in them. The job sees them with
+    /// its own files laid over.
     pub overlays: &'a [&'a Path],
     /// Bounds.
     pub limits: JobLimits,

@@ -1,0 +1,172 @@
+//! The server's handle to a running job.
+
+use std::fs::{self, File};
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{Pid, Signal, pidfd_send_signal};
+
+use super::message::{MESSAGE_BYTES_MAX, Message};
+use crate::child;
+use crate::fd_passing::recv_with_fds;
+
+/// How long a killed job's process may take to be gone.
+const DEATH_TIME_MAX: Timespec = Timespec {
+    tv_sec: 1,
+    tv_nsec: 0,
+};
+
+/// A directory that goes with its job.
+#[derive(Debug)]
+pub(super) struct Scratch(PathBuf);
+
+impl Scratch {
+    pub(super) fn new(path: PathBuf) -> Scratch {
+        Scratch(path)
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _best_effort = fs::remove_dir_all(&self.0);
+    }
+}
+
+/// The server's handle to a job; dropping it kills the job.
+#[derive(Debug)]
+pub struct RunningJob {
+    socket: OwnedFd,
+    process: Option<OwnedFd>,
+    is_killed: bool,
+    scratch: Option<Scratch>,
+}
+
+/// What is heard of a job.
+#[derive(Debug)]
+pub enum JobEvent {
+    /// Its first process exists.
+    Started,
+    /// The command has ended.
+    Finished(Outcome),
+    /// Its program could not be run; says why.
+    NoProgram(String),
+    /// The job could not be set up; says why.
+    Failed(String),
+    /// It was killed from outside.
+    Gone,
+}
+
+/// How a command ended.
+#[derive(Debug)]
+pub struct Outcome {
+    /// As `wait` tells: exit code times 256, or the signal that killed it.
+    pub wait_status: i32,
+    /// CPU time of all its processes that were waited for.
+    pub cpu: Duration,
+    /// Largest resident memory of any of its processes, in KiB.
+    pub rss_kib_max: u64,
+    /// What it wrote to its standard output.
+    pub stdout: File,
+    /// What it wrote to its standard error.
+    pub stderr: File,
+    /// The wanted outputs, in the order of the job's list; `None` if it is no regular file.
+    pub outputs: Vec<Option<File>>,
+}
+
+impl RunningJob {
+    pub(super) fn new(socket: OwnedFd, scratch: Option<Scratch>) -> RunningJob {
+        RunningJob {
+            socket,
+            process: None,
+            is_killed: false,
+            scratch,
+        }
+    }
+
+    /// Takes the next event without waiting for it. After anything but
+    /// [`JobEvent::Started`] there is nothing more.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::WouldBlock`] if nothing has happened: the handle becomes readable.
+    pub fn try_event(&mut self) -> io::Result<JobEvent> {
+        let mut message = [0; MESSAGE_BYTES_MAX];
+        let mut fds = Vec::new();
+        let len = match recv_with_fds(&self.socket, &mut message, &mut fds) {
+            Err(error) if error.kind() == io::ErrorKind::ConnectionReset => 0,
+            other => other?,
+        };
+        match Message::parse(&message[..len]) {
+            Some(Message::Started) => {
+                self.process = fds.pop();
+                if self.is_killed {
+                    self.kill();
+                }
+                Ok(JobEvent::Started)
+            }
+            Some(Message::Ended(end)) => Ok(JobEvent::Finished(end.with_files(fds)?)),
+            Some(Message::NoProgram(why)) => Ok(JobEvent::NoProgram(why.to_owned())),
+            Some(Message::Failed(why)) => Ok(JobEvent::Failed(why.to_owned())),
+            _ => Ok(JobEvent::Gone),
+        }
+    }
+
+    /// Kills every process of the job. Its handle becomes readable when that is done.
+    pub fn kill(&mut self) {
+        self.is_killed = true;
+        let Some(process) = &self.process else { return };
+        if self.scratch.is_none() {
+            let _dead_already = pidfd_send_signal(process, Signal::KILL);
+            return;
+        }
+        // Without a PID namespace: the group first, as the group's leader keeps its number taken.
+        if let Some(group) = pid_of(process) {
+            child::kill_group(group);
+        }
+    }
+}
+
+impl AsFd for RunningJob {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+}
+
+impl AsRawFd for RunningJob {
+    fn as_raw_fd(&self) -> i32 {
+        self.socket.as_raw_fd()
+    }
+}
+
+impl Drop for RunningJob {
+    fn drop(&mut self) {
+        if self.process.is_none() {
+            // It is being started at this very moment, or has failed to.
+            let _blocking = rustix::io::ioctl_fionbio(&self.socket, false);
+            let mut fds = Vec::new();
+            let mut message = [0; MESSAGE_BYTES_MAX];
+            if recv_with_fds(&self.socket, &mut message, &mut fds).is_ok() {
+                self.process = fds.pop();
+            }
+        }
+        self.kill();
+        if let (Some(_), Some(process)) = (&self.scratch, &self.process) {
+            // Before the directory is removed under its hands.
+            let mut died = [PollFd::new(process, PollFlags::IN)];
+            let _best_effort = poll(&mut died, Some(&DEATH_TIME_MAX));
+        }
+    }
+}
+
+/// The process that a descriptor stands for, while it has not been forgotten by the kernel.
+fn pid_of(pidfd: &OwnedFd) -> Option<Pid> {
+    let info = fs::read_to_string(format!("/proc/self/fdinfo/{}", pidfd.as_raw_fd())).ok()?;
+    let pid = info.lines().find_map(|line| line.strip_prefix("Pid:"))?;
+    Pid::from_raw(pid.trim().parse().ok().filter(|&pid| pid > 1)?)
+}
