@@ -8,7 +8,7 @@ use crate::limits::NESTING_MAX;
 use crate::names::{self, Name};
 use crate::state::{Binding, Bound, State};
 use crate::store::Store;
-use crate::token::{Kind, Token};
+use crate::token::{Kind, Token, alternative};
 use crate::toolchain::is_target;
 use crate::value::{self, Binary, Int, Value, apply};
 
@@ -73,7 +73,15 @@ impl Eval<'_> {
 
     fn peek(&self) -> &[u8] {
         match self.tokens.get(self.at) {
-            Some(token) if token.kind == Kind::Punct => self.store.names.text(token.name),
+            Some(token) if token.kind == Kind::Punct => {
+                let text = self.store.names.text(token.name);
+                let word = text.first().is_some_and(u8::is_ascii_alphabetic);
+                if word {
+                    alternative(text).unwrap_or(text)
+                } else {
+                    text
+                }
+            }
             _ => b"",
         }
     }
@@ -288,8 +296,20 @@ mod tests {
     use crate::parsed::Mode;
 
     fn check(line: &str, expect: Option<u64>) {
+        check_in(line, false, expect);
+    }
+
+    fn check_cxx(line: &str, expect: Option<u64>) {
+        check_in(line, true, expect);
+    }
+
+    fn check_in(line: &str, cxx: bool, expect: Option<u64>) {
         let mut store = Store::new();
-        let id = store.add_text(line.as_bytes(), Mode::default());
+        let mode = Mode {
+            cxx,
+            ..Mode::default()
+        };
+        let id = store.add_text(line.as_bytes(), mode);
         let mut tokens = (*store.text(id)).clone();
         let unknown = store.names.intern(b"unknown");
         for token in &mut tokens {
@@ -298,7 +318,7 @@ mod tests {
             }
         }
         assert_eq!(
-            expanded(&tokens, &store, false, &[]).map(|int| int.bits),
+            expanded(&tokens, &store, cxx, &[]).map(|int| int.bits),
             expect,
             "{line}"
         );
@@ -319,6 +339,10 @@ mod tests {
         check("1 2", None);
         check("1 / 0", None);
         check("(2, 3)", Some(3));
+        check_cxx("1 and not 0 bitor 2 compl 0", None);
+        check_cxx("1 and not 0", Some(1));
+        check_cxx("true", Some(1));
+        check("true", Some(0));
     }
 
     #[test]

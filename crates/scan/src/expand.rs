@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use crate::limits::NESTING_MAX;
 use crate::names::{self, Name, Names};
+use crate::parsed::Mode;
 use crate::state::{Binding, Bound, State};
 use crate::store::{Macro, Store};
 use crate::token::{Kind, Token, cut, punct};
@@ -121,13 +122,13 @@ impl<'a> Expander<'a> {
             return Err(Stop::Limit);
         }
         let base = self.sources.len();
+        let mut out = Vec::with_capacity(tokens.len() + 16);
         self.sources.push(Source {
             list: List::Own(tokens),
             at: 0,
             owner: None,
             barrier: true,
         });
-        let mut out = Vec::new();
         while let Some(token) = self.next() {
             self.spend(1)?;
             match token.kind {
@@ -297,6 +298,7 @@ impl<'a> Expander<'a> {
             .into_iter()
             .map(|raw| Arg {
                 raw,
+                plain: None,
                 expanded: None,
             })
             .collect();
@@ -318,7 +320,7 @@ impl<'a> Expander<'a> {
     /// Arguments of a call whose `(` is consumed, one for each parameter.
     fn arguments(&mut self, it: &Macro) -> Result<Vec<Vec<Token>>, Stop> {
         let params = it.params.as_ref().map_or(0, Vec::len);
-        let mut args: Vec<Vec<Token>> = vec![Vec::new()];
+        let mut args: Vec<Vec<Token>> = vec![Vec::with_capacity(8)];
         let mut open = 0u32;
         loop {
             let mut token = self.next().ok_or(Stop::Malformed)?;
@@ -361,23 +363,24 @@ impl<'a> Expander<'a> {
         args: &mut Vec<Arg>,
         space: bool,
     ) -> Result<Vec<Token>, Stop> {
-        let mut out: Vec<Token> = Vec::with_capacity(body.len());
+        let mut out: Vec<Token> = Vec::with_capacity(body.len() + 4);
         let mut at = 0;
         let mut pasting = false;
         while at < body.len() {
             let token = body[at];
+            if token.kind == Kind::Paste {
+                pasting = true;
+                at += 1;
+                continue;
+            }
+            let start = out.len();
             let before_paste = body.get(at + 1).is_some_and(|t| t.kind == Kind::Paste);
-            let mut piece = match token.kind {
-                Kind::Paste => {
-                    pasting = true;
-                    at += 1;
-                    continue;
-                }
+            match token.kind {
                 Kind::Hash => {
                     at += 1;
                     let (tokens, used) = self.stringised(it, &body[at..], args)?;
                     at += used - 1;
-                    vec![self.string_of(&tokens)]
+                    out.push(self.string_of(&tokens));
                 }
                 Kind::Param => {
                     let index = token.name.0 as usize;
@@ -387,12 +390,14 @@ impl<'a> Expander<'a> {
                         pasting = false;
                         if args[index].raw.is_empty() {
                             out.pop();
+                            at += 1;
+                            continue;
                         }
-                        args[index].raw.clone()
+                        out.extend_from_slice(&args[index].raw);
                     } else if pasting || before_paste {
-                        args[index].raw.clone()
+                        out.extend_from_slice(&args[index].raw);
                     } else {
-                        self.expanded(&mut args[index])?
+                        out.extend_from_slice(self.expanded(&mut args[index])?);
                     }
                 }
                 Kind::VaOpt => {
@@ -400,25 +405,25 @@ impl<'a> Expander<'a> {
                         closing(&body[at + 1..], &self.store.names).ok_or(Stop::Malformed)?;
                     let inside = &body[at + 2..at + 1 + inner];
                     at += 1 + inner;
-                    self.optional(it, inside, args)?
+                    out.append(&mut self.optional(it, inside, args)?);
                 }
-                _ => vec![token],
-            };
-            if let Some(first) = piece.first_mut() {
-                first.space = token.space;
-            } else {
-                piece.push(Token {
+                _ => out.push(token),
+            }
+            match out.get_mut(start) {
+                Some(first) => first.space = token.space,
+                None => out.push(Token {
                     kind: Kind::Placemarker,
                     ..token
-                });
+                }),
             }
-            self.spend(piece.len())?;
+            self.spend(out.len() - start)?;
             if std::mem::take(&mut pasting) {
-                let left = out.pop().ok_or(Stop::Malformed)?;
-                let right = piece.remove(0);
-                out.extend(self.paste(left, right));
+                let left = start.checked_sub(1).ok_or(Stop::Malformed)?;
+                if let Some(one) = self.paste(out[left], out[start]) {
+                    out[left] = one;
+                    out.remove(start);
+                }
             }
-            out.append(&mut piece);
             at += 1;
         }
         out.retain(|token| token.kind != Kind::Placemarker);
@@ -428,11 +433,24 @@ impl<'a> Expander<'a> {
         Ok(out)
     }
 
-    fn expanded(&mut self, arg: &mut Arg) -> Result<Vec<Token>, Stop> {
+    fn expanded<'t>(&mut self, arg: &'t mut Arg) -> Result<&'t [Token], Stop> {
+        if arg.plain.is_none() {
+            arg.plain = Some(arg.raw.iter().all(|it| self.is_plain(*it)));
+        }
+        if arg.plain == Some(true) {
+            return Ok(&arg.raw);
+        }
         if arg.expanded.is_none() {
             arg.expanded = Some(self.isolated(arg.raw.clone())?);
         }
-        Ok(arg.expanded.clone().unwrap_or_default())
+        Ok(arg.expanded.as_deref().unwrap_or_default())
+    }
+
+    /// Whether expansion leaves a token as it is.
+    fn is_plain(&self, token: Token) -> bool {
+        token.kind != Kind::Word
+            || (self.binding(token.name) == Binding::UNDEFINED
+                && !(token.name == names::DEFINED && self.place.condition))
     }
 
     /// What `__VA_OPT__(inside)` becomes.
@@ -496,33 +514,33 @@ impl<'a> Expander<'a> {
         }
     }
 
-    /// Two tokens made one; both, when that is no token.
-    fn paste(&mut self, left: Token, right: Token) -> Vec<Token> {
+    /// Two tokens made one; `None` when that is no token.
+    fn paste(&mut self, left: Token, right: Token) -> Option<Token> {
         if right.kind == Kind::Placemarker {
-            return vec![left];
+            return Some(left);
         }
         if left.kind == Kind::Placemarker {
-            return vec![Token {
+            return Some(Token {
                 space: left.space,
                 ..right
-            }];
+            });
         }
         let text = [
             self.store.names.text(left.name),
             self.store.names.text(right.name),
         ]
         .concat();
-        let mode = crate::parsed::Mode {
+        let mode = Mode {
             raw_strings: true,
             separators: true,
-            ..Default::default()
+            ..Mode::default()
         };
         match cut(&text, mode, &mut self.store.names).as_slice() {
-            [one] => vec![Token {
+            [one] => Some(Token {
                 space: left.space,
                 ..*one
-            }],
-            _ => vec![left, right],
+            }),
+            _ => None,
         }
     }
 
@@ -646,6 +664,8 @@ impl<'a> Expander<'a> {
 #[derive(Debug)]
 struct Arg {
     raw: Vec<Token>,
+    /// Expansion would change nothing.
+    plain: Option<bool>,
     expanded: Option<Vec<Token>>,
 }
 

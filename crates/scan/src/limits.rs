@@ -13,7 +13,7 @@ pub const INCLUDES_MAX: u32 = 400_000;
 pub const DIRECTIVES_MAX: u64 = 30_000_000;
 
 /// Tokens produced by macro expansion in one scan; also bounds the memory of one expansion, at 12 bytes each.
-pub const EXPANSION_TOKENS_MAX: u64 = 8_000_000;
+pub const EXPANSION_TOKENS_MAX: u64 = 60_000_000;
 
 /// Nesting of macro calls inside macro arguments, and of parentheses in a condition; bounds the stack.
 pub const NESTING_MAX: u32 = 200;

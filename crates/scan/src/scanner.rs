@@ -164,7 +164,7 @@ impl Scanner {
             known.answers.insert((operator, operand), *answer);
             known.given.push((question.clone(), *answer));
         }
-        self.memos.forget();
+        self.memos.forget_unanswered();
     }
 
     /// Finds every file that a compile can read.

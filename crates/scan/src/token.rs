@@ -78,6 +78,12 @@ const ALTERNATIVES: &[(&[u8], &[u8])] = &[
     (b"xor_eq", b"^="),
 ];
 
+/// The operator that a word of C++ stands for.
+pub(crate) fn alternative(word: &[u8]) -> Option<&'static [u8]> {
+    let index = ALTERNATIVES.binary_search_by_key(&word, |it| it.0).ok()?;
+    Some(ALTERNATIVES[index].1)
+}
+
 /// Cuts a line into tokens.
 pub(crate) fn cut(line: &[u8], mode: Mode, names: &mut Names) -> Vec<Token> {
     let mut out = Vec::with_capacity(line.len() / 3 + 1);
@@ -91,13 +97,13 @@ pub(crate) fn cut(line: &[u8], mode: Mode, names: &mut Names) -> Vec<Token> {
         }
         let (kind, len) = token_at(&line[at..], mode);
         let text = &line[at..at + len];
-        let alternative = (kind == Kind::Word && mode.cxx)
-            .then(|| ALTERNATIVES.binary_search_by_key(&text, |it| it.0));
-        let (kind, name) = match alternative {
-            Some(Ok(index)) => (Kind::Punct, names.intern(ALTERNATIVES[index].1)),
-            _ if kind == Kind::Punct && text == b"%:%:" => (kind, names.intern(b"##")),
-            _ if kind == Kind::Punct && text == b"%:" => (kind, names.intern(b"#")),
-            _ => (kind, names.intern(text)),
+        // Such a word is an operator, but keeps its spelling for `#` and for names of headers.
+        let operator = kind == Kind::Word && mode.cxx && alternative(text).is_some();
+        let kind = if operator { Kind::Punct } else { kind };
+        let name = match text {
+            b"%:%:" => names.intern(b"##"),
+            b"%:" => names.intern(b"#"),
+            _ => names.intern(text),
         };
         out.push(Token { kind, space, name });
         space = false;
@@ -297,7 +303,7 @@ mod tests {
         check(
             "a and not b %:%: c",
             true,
-            &["a", "&&", "!", "b", "##", "c"],
+            &["a", "and", "not", "b", "##", "c"],
         );
         check("a and b", false, &["a", "and", "b"]);
     }

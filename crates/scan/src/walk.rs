@@ -682,7 +682,7 @@ impl<'a> Walk<'a> {
                         });
                     }
                     let path = Arc::clone(self.scanner.tree.path(node));
-                    if !self.out.probed.contains(&path) {
+                    if !self.out.probed.iter().any(|it| Arc::ptr_eq(it, &path)) {
                         self.out.probed.push(path);
                     }
                 }
