@@ -11,3 +11,4 @@ mod monitor;
 mod outputs;
 mod pairings;
 mod portage;
+mod protocol3;

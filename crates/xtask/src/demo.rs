@@ -3,7 +3,6 @@
 mod events;
 mod monitor;
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use e2e::programs::{self, Kind};
@@ -115,14 +114,17 @@ fn build(workspace: &Workspace, project: &Project, compiler: &str) -> Result<Bui
 }
 
 fn print_table(jobs: &Jobs, remote: &Build, local: &Build) {
-    let row = |label: &str, value: String| println!("{label:<44} {value:>12}");
+    let row = |label: &str, value: String| println!("{label:<44} {value}");
     let jobs_all: usize = jobs.remote.values().chain(jobs.local.values()).sum();
     println!();
     for (host, count) in &jobs.remote {
         row(&format!("jobs on {host}"), count.to_string());
     }
-    for (reason, count) in &jobs.local {
-        row(&format!("local jobs: {reason}"), count.to_string());
+    for ((code, sentence), count) in &jobs.local {
+        row(
+            &format!("local jobs: {code}"),
+            format!("{count}  ({sentence})"),
+        );
     }
     for (why, count) in &jobs.retried {
         row(&format!("retried: {why}"), count.to_string());
@@ -139,6 +141,3 @@ fn print_table(jobs: &Jobs, remote: &Build, local: &Build) {
     );
     row("client CPU per job of the local build", per_job(local.cpu));
 }
-
-/// Counts by name.
-type Counts = BTreeMap<String, usize>;

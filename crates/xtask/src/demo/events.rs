@@ -1,5 +1,6 @@
 //! Where jobs ran and why, from the agent's own events.
 
+use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
@@ -8,17 +9,15 @@ use std::thread::JoinHandle;
 use wire::event::{Event, EventKind};
 use wire::{ToAgent, frame};
 
-use super::Counts;
-
 /// What became of all jobs.
 #[derive(Debug, Default)]
 pub(super) struct Jobs {
     /// Jobs by host.
-    pub(super) remote: Counts,
-    /// Local jobs by reason.
-    pub(super) local: Counts,
+    pub(super) remote: BTreeMap<String, usize>,
+    /// Local jobs by reason: its code and its sentence.
+    pub(super) local: BTreeMap<(String, String), usize>,
     /// Attempts that failed, by host and reason.
-    pub(super) retried: Counts,
+    pub(super) retried: BTreeMap<String, usize>,
 }
 
 /// A thread that listens until the agent leaves.
@@ -70,10 +69,13 @@ impl Jobs {
         match event.kind {
             EventKind::Ended(ended) => {
                 let count = match ended.local {
-                    Some(reason) => self.local.entry(reason.sentence),
-                    None => self.remote.entry(ended.host),
+                    Some(reason) => self
+                        .local
+                        .entry((reason.code, reason.sentence))
+                        .or_default(),
+                    None => self.remote.entry(ended.host).or_default(),
                 };
-                *count.or_default() += 1;
+                *count += 1;
             }
             EventKind::Retried { host, why } => {
                 *self.retried.entry(format!("{host}: {why}")).or_default() += 1;
