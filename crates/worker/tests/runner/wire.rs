@@ -35,7 +35,8 @@ fn replay(server: &Server, name: &str) -> (Reply, Reply) {
 
 #[test]
 fn captured_requests_are_answered_as_by_stock() {
-    let server = Server::start();
+    // As on the machine of the captures: the compiler's quotation marks depend on it.
+    let server = Setup::new().env("LC_ALL", "C.UTF-8").start();
     for name in ["v1_ok", "v2_ok", "v1_fail", "v2_fail"] {
         let (ours, stocks) = replay(&server, name);
         assert_eq!(
