@@ -51,7 +51,11 @@ pub(crate) fn start(options: &Options, environment: Environment) -> u8 {
         Some(mode) => mode == Mode::Inetd,
         None => activated.is_empty() && daemon::stdin_is_socket(),
     };
-    let target = options.log.clone().unwrap_or(Target::Syslog);
+    let target = match &options.log {
+        Some(Target::File(path)) => Target::File(absolute(path)),
+        Some(other) => other.clone(),
+        None => Target::Syslog,
+    };
     let log = Rc::new(Log::open(target, options.log_level));
     let mut start = Start {
         options,
@@ -120,6 +124,7 @@ impl Start<'_> {
         }
         let allow = self.allow()?;
         let compilers = self.compilers()?;
+        let pid_file = self.options.pid_file.as_deref().map(absolute);
         let stays = !self.options.detach || !activated.is_empty();
         let listeners = if activated.is_empty() {
             bind(self.options.listen.as_deref(), self.options.port)?
@@ -139,12 +144,7 @@ impl Start<'_> {
                 Detached::Background(report) => self.report = Some(report),
             }
         }
-        let _pid_file = self
-            .options
-            .pid_file
-            .as_deref()
-            .map(PidFile::write)
-            .transpose()?;
+        let _pid_file = pid_file.map(PidFile::write).transpose()?;
         let _few_files_will_do = daemon::raise_open_files();
         self.set_priority();
         self.drop_root()?;
@@ -332,6 +332,11 @@ impl Start<'_> {
     }
 }
 
+/// The same path wherever the process goes; the background is in `/`.
+fn absolute(path: &Path) -> PathBuf {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf())
+}
+
 fn failure(code: ExitCode, what: &str, error: impl std::fmt::Display) -> Failure {
     Failure(code, format!("{what}: {error}"))
 }
@@ -397,8 +402,8 @@ async fn check_sandbox(server: &Server) -> Result<(), String> {
 struct PidFile(PathBuf);
 
 impl PidFile {
-    fn write(path: &Path) -> Result<PidFile, Failure> {
-        let write = fs::write(path, format!("{}\n", std::process::id()));
+    fn write(path: PathBuf) -> Result<PidFile, Failure> {
+        let write = fs::write(&path, format!("{}\n", std::process::id()));
         let failed = |error| {
             failure(
                 ExitCode::IoError,
@@ -407,7 +412,7 @@ impl PidFile {
             )
         };
         write.map_err(failed)?;
-        Ok(PidFile(path.to_path_buf()))
+        Ok(PidFile(path))
     }
 }
 

@@ -124,9 +124,7 @@ fn statistics_are_served_whatever_other_readers_do() {
     drop(slow);
 }
 
-#[test]
-fn inetd_serves_one_client_without_delay() {
-    // Pipes, as from ssh.
+fn time_of_job_over_pipes() -> Duration {
     let start = Instant::now();
     let setup = Setup::new().args("--inetd --enable-tcp-insecure --log-stderr");
     let (mut child, _dir) = setup.spawn(Stdio::piped(), Stdio::piped());
@@ -135,12 +133,14 @@ fn inetd_serves_one_client_without_delay() {
     check_ok(&answer(child.stdout.take().unwrap(), Version::V1));
     drop(stdin);
     assert!(wait(&mut child).success());
-    // Stock takes a second more.
-    assert!(
-        start.elapsed() < Duration::from_millis(900),
-        "{:?}",
-        start.elapsed()
-    );
+    start.elapsed()
+}
+
+#[test]
+fn inetd_serves_one_client_without_delay() {
+    // Pipes, as from ssh. Stock always takes a second more; a busy machine only sometimes does.
+    let is_quick = || time_of_job_over_pipes() < Duration::from_millis(900);
+    assert!((0..10).any(|_| is_quick()));
 
     // A Unix socket on both, as from a newer ssh, and a TCP socket, as from inetd, which is
     // recognised without an option.
