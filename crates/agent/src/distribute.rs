@@ -223,8 +223,15 @@ impl<'a> Run<'a> {
                 let bytes = text.len;
                 self.text = TextState::Ready(text);
                 ticket.tell(Event::Preprocessed { job: job.id, bytes });
-                if let Seat::Connecting(host, slot, _) = self.seat {
-                    job.show(Phase::Connect, self.name(host), slot);
+                match self.seat {
+                    Seat::Connecting(host, slot, _) => {
+                        job.show(Phase::Connect, self.name(host), slot);
+                    }
+                    // Preprocessed ahead of its turn: without a slot it waits.
+                    _ if self.seat.place().is_none() => {
+                        job.show(Phase::Blocked, self.name(HostId::LOCAL), 0);
+                    }
+                    _ => {}
                 }
             }
             Err(why) => {

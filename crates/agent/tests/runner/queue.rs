@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::sync::Barrier;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use wire::event::{Event, EventKind, JobPhase};
 use wire::ToShim;
+use wire::event::{Event, EventKind, JobPhase};
 
 use crate::server::{Does, Server};
 use crate::world::World;
@@ -108,4 +108,18 @@ fn preprocessors_are_limited() {
             });
         }
     });
+}
+
+#[test]
+fn a_job_preprocessed_ahead_of_its_turn_is_shown_as_waiting() {
+    let world = World::new();
+    let server = Server::new(Does::Silence);
+    let hosts = server.host(1);
+    let watch = world.watch();
+    let mut first = world.compile(&hosts, "-c a.c").ask();
+    first.preprocess(b"x");
+    watch.phase(JobPhase::Compile);
+    let mut second = world.compile(&hosts, "-c b.c").ask();
+    second.preprocess(b"x");
+    watch.phase(JobPhase::Blocked);
 }
