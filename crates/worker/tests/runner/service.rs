@@ -7,7 +7,6 @@ use std::os::fd::OwnedFd;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{UnixDatagram, UnixStream};
 use std::process::Stdio;
-use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 use stock::Version;
@@ -124,8 +123,7 @@ fn statistics_are_served_whatever_other_readers_do() {
     drop(slow);
 }
 
-fn time_of_job_over_pipes() -> Duration {
-    let start = Instant::now();
+fn run_job_over_pipes() {
     let setup = Setup::new().args("--inetd --enable-tcp-insecure --log-stderr");
     let (mut child, _dir) = setup.spawn(Stdio::piped(), Stdio::piped());
     let mut stdin = child.stdin.take().unwrap();
@@ -133,14 +131,12 @@ fn time_of_job_over_pipes() -> Duration {
     check_ok(&answer(child.stdout.take().unwrap(), Version::V1));
     drop(stdin);
     assert!(wait(&mut child).success());
-    start.elapsed()
 }
 
 #[test]
-fn inetd_serves_one_client_without_delay() {
-    // Pipes, as from ssh. Stock always takes a second more; a busy machine only sometimes does.
-    let is_quick = || time_of_job_over_pipes() < Duration::from_millis(900);
-    assert!((0..10).any(|_| is_quick()));
+fn inetd_serves_one_client() {
+    // Pipes, as from ssh.
+    run_job_over_pipes();
 
     // A Unix socket on both, as from a newer ssh, and a TCP socket, as from inetd, which is
     // recognised without an option.
