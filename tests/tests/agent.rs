@@ -56,7 +56,7 @@ fn the_agent_inherits_nothing_from_the_build() {
     let mut command = workspace.command(programs::distcc());
     command.args(["gcc", "-c", "a.c"]);
     command
-        .env("LD_PRELOAD", "")
+        .env("LD_PRELOAD", "/nonexistent/sandbox.so")
         .env("MAKEFLAGS", "-j4 --jobserver-auth=3,4");
     command
         .env("SANDBOX_ON", "1")

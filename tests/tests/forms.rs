@@ -2,7 +2,7 @@
 
 use std::os::unix::fs::symlink;
 
-use e2e::programs::{self, Kind, STOCK_CLIENT, client, have};
+use e2e::programs::{self, Kind, STOCK_CLIENT, STOCK_SERVER, client, have};
 use e2e::run::{Outcome, run};
 use e2e::server::Server;
 use e2e::workspace::Workspace;
@@ -280,4 +280,38 @@ fn links_and_preprocessing_stay_here() {
     let text = workspace.distcc("gcc -E main.c").silent_success().stdout;
     assert!(text.contains("int main"), "{text}");
     assert_eq!(server.jobs_so_far(), 0);
+}
+
+/// Stands in for ssh: drops the host and runs the command here.
+const FAKE_SSH: &str = "#!/bin/sh\nwhile [ \"$1\" = -l ]; do shift 2; done\nshift\nexec \"$@\"\n";
+
+#[test]
+fn a_host_behind_ssh_compiles() {
+    if !have(STOCK_SERVER) {
+        return;
+    }
+    let mut workspace = Workspace::new();
+    workspace.write("a.c", SOURCE);
+    workspace.run("gcc -c a.c -o local.o").success();
+    // The other machine has a folder for temporary files of its own; a server that is killed
+    // when the client has its answer leaves some there.
+    let tmp = workspace.root().join("there");
+    std::fs::create_dir(&tmp).unwrap();
+    e2e::workspace::open_to_all(&tmp, 0o1777);
+    let script = FAKE_SSH.replace("exec", &format!("exec env TMPDIR={}", tmp.display()));
+    let ssh = workspace.script("fake-ssh", &script);
+    let ours = workspace.root().join("bin/distccd");
+    symlink(programs::farcc(), &ours).unwrap();
+    for server in [STOCK_SERVER.into(), ours] {
+        workspace.set_hosts(format!("me@example.invalid:{}", server.display()));
+        let mut command = workspace.command(programs::distcc());
+        command.args(["gcc", "-c", "a.c", "-o", "a.o"]);
+        let env = [
+            ("DISTCC_SSH", ssh.as_os_str()),
+            ("DISTCC_FALLBACK", "0".as_ref()),
+        ];
+        run(command.envs(env)).success();
+        assert_eq!(workspace.read("a.o"), workspace.read("local.o"));
+        std::fs::remove_file(workspace.src("a.o")).unwrap();
+    }
 }

@@ -4,6 +4,7 @@
 
 mod agent;
 mod builds;
+mod farcc_run;
 mod faults;
 mod forms;
 mod held;

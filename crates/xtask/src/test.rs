@@ -9,6 +9,15 @@ use crate::cargo::{Profile, build_programs, cargo};
 use crate::steps::Steps;
 use crate::{packages, tidy};
 
+/// Documentation is for those who change farcc: with what is private.
+const DOC: [&str; 5] = [
+    "doc",
+    "--quiet",
+    "--workspace",
+    "--no-deps",
+    "--document-private-items",
+];
+
 /// How much is tested.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Scope {
@@ -45,7 +54,7 @@ pub(crate) fn run(scope: Scope) -> Result<(), String> {
         });
     }
     steps.run("documentation", || {
-        let mut command = cargo(&["doc", "--quiet", "--workspace", "--no-deps"]);
+        let mut command = cargo(&DOC);
         succeed(command.env("RUSTDOCFLAGS", "-D warnings"))
     });
     let result = steps.finish();
