@@ -15,6 +15,7 @@
 #![forbid(unsafe_code)]
 
 pub mod check;
+mod embedded;
 mod eval;
 mod expand;
 mod files;

@@ -1,0 +1,168 @@
+//! The values of conditions.
+
+use std::sync::Arc;
+
+use super::{Here, Use, Walk};
+use crate::eval;
+use crate::expand::{self, Expander, Place, Stop};
+use crate::limits::UNKNOWN_NOTED_MAX;
+use crate::names::{self, Name};
+use crate::parsed::{Directive, TextId};
+use crate::report::{UnknownCondition, Why};
+use crate::search::Wanted;
+use crate::toolchain::{Family, Question, is_target};
+use crate::value::{Int, Value};
+
+impl Walk<'_> {
+    pub(super) fn condition(
+        &mut self,
+        directive: Directive,
+        here: &Here,
+        line: u32,
+    ) -> Option<bool> {
+        let value = match directive {
+            Directive::Ifdef { name, .. } => self.defined(name),
+            Directive::Ifndef { name, .. } => self.defined(name).map(|it| !it),
+            Directive::Elifdef { name, negated, .. } if self.elifdef => {
+                self.defined(name).map(|it| it != negated)
+            }
+            Directive::If { text, .. } | Directive::Elif { text, .. } => {
+                self.value(text, here).map(Int::is_true)
+            }
+            _ => None,
+        };
+        if value.is_none() && self.out.unknown.len() < UNKNOWN_NOTED_MAX {
+            let unknown = UnknownCondition {
+                file: here.index,
+                line,
+            };
+            if !self.out.unknown.contains(&unknown) {
+                self.out.unknown.push(unknown);
+            }
+        }
+        value
+    }
+
+    pub(super) fn defined(&self, name: Name) -> Option<bool> {
+        let state = &self.scanner.state;
+        if state.is_tainted() && is_target(self.scanner.store.names.text(name)) {
+            return None;
+        }
+        state.is_defined(state.get(name))
+    }
+
+    pub(super) fn value(&mut self, text: TextId, here: &Here) -> Value {
+        let tokens = self.scanner.store.text(text);
+        if let Ok(value) = eval::direct(
+            &tokens,
+            &self.scanner.store,
+            self.mode.cxx,
+            &self.scanner.state,
+        ) {
+            return value;
+        }
+        let place = self.place(here, true);
+        let mut expander = Expander::new(
+            &mut self.scanner.store,
+            &self.scanner.state,
+            place,
+            &mut self.tokens_left,
+        );
+        let expanded = expander.expand(&tokens);
+        let questions = std::mem::take(&mut expander.questions);
+        let tokens = match expanded {
+            Ok(tokens) => tokens,
+            Err(Stop::Limit) => {
+                self.expansion_limit();
+                return None;
+            }
+            Err(_) => return None,
+        };
+        let answers: Vec<Value> = questions
+            .iter()
+            .map(|question| self.answer(question, here))
+            .collect();
+        eval::expanded(&tokens, &self.scanner.store, self.mode.cxx, &answers)
+    }
+
+    pub(super) fn place(&mut self, here: &Here, condition: bool) -> Place {
+        let file = here.renamed.unwrap_or_else(|| {
+            let quoted = [b"\"", self.scanner.tree.spelled(here.node), b"\""].concat();
+            Some(self.scanner.store.names.intern(&quoted))
+        });
+        Place {
+            file,
+            base_file: self.base_file,
+            level: self.depth,
+            condition,
+        }
+    }
+
+    pub(super) fn answer(&mut self, question: &expand::Question, here: &Here) -> Value {
+        match *question {
+            expand::Question::Header {
+                operator,
+                header,
+                angled,
+            } => {
+                let next = operator == names::HAS_INCLUDE_NEXT;
+                let wanted = Wanted {
+                    header,
+                    angled,
+                    next,
+                };
+                let found = if operator == names::HAS_EMBED {
+                    return self.has_embed(wanted, here);
+                } else {
+                    self.find(wanted, *here)
+                };
+                if let Some((node, _)) = found {
+                    if self.family == Family::Clang {
+                        self.note_use(Use {
+                            node,
+                            from: Some(here.index),
+                            line: 0,
+                            why: Why::Probed,
+                        });
+                    }
+                    let path = Arc::clone(self.scanner.tree.path(node));
+                    if !self.out.probed.iter().any(|it| Arc::ptr_eq(it, &path)) {
+                        self.out.probed.push(path);
+                    }
+                }
+                Some(Int::truth(found.is_some()))
+            }
+            expand::Question::Compiler { operator, operand } => {
+                if let Some(&answer) = self
+                    .scanner
+                    .known(self.toolchain)
+                    .answers
+                    .get(&(operator, operand))
+                {
+                    return Some(Int::new(answer));
+                }
+                let text = |name| {
+                    String::from_utf8_lossy(self.scanner.store.names.text(name)).into_owned()
+                };
+                let question = Question {
+                    operator: text(operator),
+                    operand: text(operand),
+                };
+                if !self.out.questions.contains(&question) {
+                    self.out.questions.push(question);
+                }
+                None
+            }
+        }
+    }
+
+    /// 0 when there is no such file; whether it is empty, which makes the answer 2, and what its parameters mean is
+    /// left open.
+    pub(super) fn has_embed(&mut self, wanted: Wanted, here: &Here) -> Value {
+        let (path, mut world) = self.world();
+        match path.find_embed(wanted, here.node, &mut world) {
+            Ok(None) => Some(Int::new(0)),
+            _ => None,
+        }
+    }
+}
