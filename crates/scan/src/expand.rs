@@ -58,6 +58,23 @@ pub(crate) enum Question {
     Compiler { operator: Name, operand: Name },
 }
 
+/// Tokens that may still be produced.
+#[derive(Debug)]
+pub(crate) struct Budget {
+    pub(crate) tokens: u64,
+    /// More were wanted.
+    pub(crate) exhausted: bool,
+}
+
+impl Budget {
+    pub(crate) fn new(tokens: u64) -> Self {
+        Self {
+            tokens,
+            exhausted: false,
+        }
+    }
+}
+
 /// An expansion in progress.
 #[derive(Debug)]
 pub(crate) struct Expander<'a> {
@@ -65,8 +82,7 @@ pub(crate) struct Expander<'a> {
     pub(crate) state: &'a State,
     pub(crate) place: Place,
     pub(crate) questions: Vec<Question>,
-    /// Tokens that may still be produced.
-    pub(crate) budget: &'a mut u64,
+    budget: &'a mut Budget,
     sources: Vec<Source>,
     off: Vec<Name>,
     depth: u32,
@@ -101,7 +117,7 @@ impl<'a> Expander<'a> {
         store: &'a mut Store,
         state: &'a State,
         place: Place,
-        budget: &'a mut u64,
+        budget: &'a mut Budget,
     ) -> Self {
         Self {
             store,
@@ -147,7 +163,13 @@ impl<'a> Expander<'a> {
     }
 
     fn spend(&mut self, tokens: usize) -> Result<(), Stop> {
-        *self.budget = self.budget.checked_sub(tokens as u64).ok_or(Stop::Limit)?;
+        match self.budget.tokens.checked_sub(tokens as u64) {
+            Some(left) => self.budget.tokens = left,
+            None => {
+                self.budget.exhausted = true;
+                return Err(Stop::Limit);
+            }
+        }
         Ok(())
     }
 

@@ -12,7 +12,10 @@ pub const INCLUDES_MAX: u32 = 400_000;
 /// Directives looked at in one scan. The largest real units seen need some 2 million.
 pub const DIRECTIVES_MAX: u64 = 30_000_000;
 
-/// Tokens produced by macro expansion in one scan; also bounds the memory of one expansion, at 12 bytes each.
+/// Tokens produced by macro expansion in one directive; bounds its memory, at 12 bytes each.
+pub const LINE_TOKENS_MAX: u64 = 2_000_000;
+
+/// Tokens produced by macro expansion in one scan.
 pub const EXPANSION_TOKENS_MAX: u64 = 60_000_000;
 
 /// Nesting of macro calls inside macro arguments, and of parentheses in a condition; bounds the stack.

@@ -129,11 +129,11 @@ impl SearchPath {
         if wanted.next && !primary {
             match at {
                 At::Entry(entry) => return self.in_path(wanted.header, entry + 1, world),
-                At::Beside if self.family == Some(Family::Clang) => {
-                    return self.after_itself(wanted.header, start, node, world);
+                At::Beside if self.family == Some(Family::Gcc) => {
+                    return self.in_path(wanted.header, 0, world);
                 }
-                At::Beside => return self.in_path(wanted.header, 0, world),
-                At::Nowhere => {}
+                // Clang then starts again from the beginning.
+                At::Beside | At::Nowhere => {}
             }
         }
         if !wanted.angled
@@ -221,29 +221,6 @@ impl SearchPath {
             }
         };
         Ok(answer.map(|(file, index)| (file, At::Entry(index))))
-    }
-
-    /// Clang's `#include_next` in a file that was found beside another: what comes after that file itself.
-    fn after_itself(
-        &mut self,
-        header: Name,
-        start: u32,
-        itself: NodeId,
-        world: &mut World<'_>,
-    ) -> Result<Option<(NodeId, At)>, Unreadable> {
-        let identity = |found: Found| match found {
-            Found::File(stamp) => Some((stamp.dev, stamp.ino)),
-            _ => None,
-        };
-        let own = identity(world.tree.look(itself, world.files));
-        let mut next = start;
-        while let Some((file, At::Entry(entry))) = self.in_path(header, next, world)? {
-            if identity(world.tree.look(file, world.files)) == own {
-                return self.in_path(header, entry + 1, world);
-            }
-            next = entry + 1;
-        }
-        self.in_path(header, start, world)
     }
 }
 

@@ -162,7 +162,6 @@ impl<'a> Walk<'a> {
             index: 0,
             renamed: None,
         };
-        self.depth = 0;
         self.directives(&parsed, &mut here);
         self.assembler(&parsed, here);
         self.remember(key, source);
@@ -235,7 +234,6 @@ impl<'a> Walk<'a> {
             self.note_dates(&parsed);
             self.directives(&parsed, &mut nowhere.clone());
         }
-        self.depth = 1;
         for name in &options.imacros {
             self.named(name, nowhere);
         }
@@ -343,14 +341,6 @@ impl<'a> Walk<'a> {
         if !self.out.doubts.contains(&Doubt::Limit(name)) {
             self.out.doubts.push(Doubt::Limit(name));
         }
-    }
-
-    fn expansion_limit(&mut self) {
-        self.limit(if self.tokens_left < 1000 {
-            "EXPANSION_TOKENS_MAX"
-        } else {
-            "NESTING_MAX"
-        });
     }
 
     fn finish(mut self) -> Scan {

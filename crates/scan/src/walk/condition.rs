@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use super::{Here, Use, Walk};
 use crate::eval;
-use crate::expand::{self, Expander, Place, Stop};
-use crate::limits::UNKNOWN_NOTED_MAX;
+use crate::expand::{self, Budget, Expander, Place, Stop};
+use crate::limits::{LINE_TOKENS_MAX, UNKNOWN_NOTED_MAX};
 use crate::names::{self, Name};
 use crate::parsed::{Directive, TextId};
 use crate::report::{UnknownCondition, Why};
 use crate::search::Wanted;
+use crate::token::Token;
 use crate::toolchain::{Family, Question, is_target};
 use crate::value::{Int, Value};
 
@@ -62,27 +63,41 @@ impl Walk<'_> {
             return value;
         }
         let place = self.place(here, true);
-        let mut expander = Expander::new(
-            &mut self.scanner.store,
-            &self.scanner.state,
-            place,
-            &mut self.tokens_left,
-        );
-        let expanded = expander.expand(&tokens);
-        let questions = std::mem::take(&mut expander.questions);
-        let tokens = match expanded {
-            Ok(tokens) => tokens,
-            Err(Stop::Limit) => {
-                self.expansion_limit();
-                return None;
-            }
-            Err(_) => return None,
+        let Ok((tokens, questions)) = self.expand(&tokens, place) else {
+            return None;
         };
         let answers: Vec<Value> = questions
             .iter()
             .map(|question| self.answer(question, here))
             .collect();
         eval::expanded(&tokens, &self.scanner.store, self.mode.cxx, &answers)
+    }
+
+    /// Expands a line; meeting a limit ends the scan.
+    pub(super) fn expand(
+        &mut self,
+        tokens: &[Token],
+        place: Place,
+    ) -> Result<(Vec<Token>, Vec<expand::Question>), Stop> {
+        let budget = self.tokens_left.min(LINE_TOKENS_MAX);
+        let mut left = Budget::new(budget);
+        let mut expander = Expander::new(
+            &mut self.scanner.store,
+            &self.scanner.state,
+            place,
+            &mut left,
+        );
+        let expanded = expander.expand(tokens);
+        let questions = std::mem::take(&mut expander.questions);
+        self.tokens_left -= budget - left.tokens;
+        if expanded == Err(Stop::Limit) {
+            self.limit(match left.exhausted {
+                true if budget < LINE_TOKENS_MAX => "EXPANSION_TOKENS_MAX",
+                true => "LINE_TOKENS_MAX",
+                false => "NESTING_MAX",
+            });
+        }
+        Ok((expanded?, questions))
     }
 
     pub(super) fn place(&mut self, here: &Here, condition: bool) -> Place {

@@ -1,7 +1,7 @@
 //! Includes: finding the file, and entering it.
 
 use super::{Here, Use, Walk};
-use crate::expand::{self, Expander, Stop};
+use crate::expand::{self, Stop};
 use crate::files::Found;
 use crate::limits::{INCLUDE_DEPTH_MAX, INCLUDES_MAX};
 use crate::names::Name;
@@ -80,15 +80,8 @@ impl Walk<'_> {
     ) {
         let tokens = self.scanner.store.text(text);
         let place = self.place(here, false);
-        let expanded = Expander::new(
-            &mut self.scanner.store,
-            &self.scanner.state,
-            place,
-            &mut self.tokens_left,
-        )
-        .expand(&tokens);
-        match expanded {
-            Ok(tokens) => match expand::header_name(&tokens, &mut self.scanner.store) {
+        match self.expand(&tokens, place) {
+            Ok((tokens, _)) => match expand::header_name(&tokens, &mut self.scanner.store) {
                 Some((header, angled)) => self.include(header, angled, how, here, line),
                 None if how == How::Embed => {}
                 None => self.computed_doubt(text, here, line),
