@@ -479,3 +479,54 @@ fn including_itself_ten_thousand_times_ends() {
     assert!(found.is_certain());
     assert_eq!(ours, theirs);
 }
+
+#[test]
+fn links_and_directories_passed_through_are_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let cwd = fs::canonicalize(folder.path()).unwrap();
+    write(
+        "=== x.c\n#include \"link/../y.h\"\n#include \"loop.h\"\n=== real/deep/h.h\n=>> link real/deep\n=== real/y.h\n=>> loop.h other\n=>> other real/z.h\n=== real/z.h",
+        &cwd,
+    );
+    let args = ["-c".into(), "x.c".into()];
+    let options = Options::parse(&args);
+    let mut asker = Asker::default();
+    let toolchain = asker.toolchain(&"gcc".into(), &options, &cwd).unwrap();
+    let request = Request {
+        toolchain,
+        options: &options,
+        cwd: &cwd,
+        cpath: &[],
+        language_path: &[],
+    };
+    let found = asker.scan(&mut Machine::now(), &request);
+    let layout = scan::Layout::new(&found, &mut Machine::now());
+    let real: Vec<_> = layout
+        .files
+        .iter()
+        .filter_map(|file| file.strip_prefix(&cwd).ok())
+        .collect();
+    assert_eq!(
+        real,
+        [
+            Path::new("x.c"),
+            Path::new("real/y.h"),
+            Path::new("real/z.h")
+        ]
+    );
+    let links: Vec<_> = layout
+        .links
+        .iter()
+        .filter_map(|(at, to)| Some((at.strip_prefix(&cwd).ok()?, to.as_path())))
+        .collect();
+    let link = |at, to| (Path::new(at), Path::new(to));
+    assert_eq!(
+        links,
+        [
+            link("link", "real/deep"),
+            link("loop.h", "other"),
+            link("other", "real/z.h")
+        ]
+    );
+    assert!(layout.dirs.contains(&cwd.join("real/deep")));
+}

@@ -20,6 +20,7 @@ mod eval;
 mod expand;
 mod files;
 mod hash;
+mod layout;
 pub mod limits;
 mod memo;
 mod names;
@@ -39,6 +40,7 @@ mod value;
 mod walk;
 
 pub use files::{Files, Found, Stamp};
+pub use layout::Layout;
 pub use options::{Language, Options};
 pub use parsed::{How, Unfollowed};
 pub use report::{Dates, Doubt, FileUse, Scan, UnknownCondition, Why, Work};
