@@ -135,7 +135,7 @@ impl Files for Edited {
     fn look(&mut self, path: &Path) -> (Found, bool) {
         let (mut found, settled) = self.machine.look(path);
         if let Found::File(stamp) = &mut found
-            && path == self.source
+            && path.as_os_str() == self.source
         {
             stamp.mtime_ns += 1;
             stamp.size += self.change.len() as u64;

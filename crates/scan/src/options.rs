@@ -98,6 +98,8 @@ pub struct Options {
     pub(crate) reads: Vec<Vec<u8>>,
     pub(crate) unfollowed: Vec<Vec<u8>>,
     pub(crate) inputs: Vec<(Vec<u8>, Option<Language>)>,
+    /// Where the assembler looks, besides the directories of `-I`.
+    pub(crate) assembler_dirs: Vec<Vec<u8>>,
     pub(crate) quote_ignores_source: bool,
     pub(crate) no_standard: bool,
     pub(crate) trigraphs: bool,
@@ -182,6 +184,19 @@ impl Options {
         }
     }
 
+    /// Options of `-Wa,`: directories, and files that are read or cannot be followed.
+    fn assembler(&mut self, words: &[u8]) {
+        let mut words = words.split(|&b| b == b',');
+        while let Some(word) = words.next() {
+            match word.strip_prefix(b"-I") {
+                Some(b"") => self.assembler_dirs.extend(words.next().map(<[u8]>::to_vec)),
+                Some(dir) => self.assembler_dirs.push(dir.to_vec()),
+                None if word.starts_with(b"@") => self.unfollowed.push(word.to_vec()),
+                None => {}
+            }
+        }
+    }
+
     fn input(&mut self, word: &[u8], state: &Reading) {
         if word.first() == Some(&b'@') {
             self.response_files = true;
@@ -204,7 +219,13 @@ impl Options {
         state: &mut Reading,
     ) {
         match effect {
+            // Frameworks are not followed, nor is a prefix that stands for the system root.
+            E::Dir(Group::Framework) => self.unfollowed.push(word.as_bytes().to_vec()),
+            E::Dir(_) if value.starts_with(b"=") || value.starts_with(b"$SYSROOT") => {
+                self.unfollowed.push(value.to_vec());
+            }
             E::Dir(group) => self.dirs.push((group, value.to_vec())),
+            E::Assembler => self.assembler(value),
             E::IPrefix => state.prefix = value.to_vec(),
             E::WithPrefix(group) => self.dirs.push((group, [&state.prefix, value].concat())),
             E::Define => self.changes.push(Change::Define(value.to_vec())),
@@ -344,6 +365,24 @@ mod tests {
             "-nostdinc",
         ];
         assert_eq!(it.told(), told);
+    }
+
+    #[test]
+    fn what_is_not_followed_is_said() {
+        let it = parse(
+            "-fplugin=x.so -F fw -I=usr/include -Wa,-Iasm,-I,more,@args -undef -u sym -fmodules a.c",
+        );
+        let words: Vec<_> = it
+            .unfollowed
+            .iter()
+            .map(|word| std::str::from_utf8(word).unwrap())
+            .collect();
+        assert_eq!(
+            words,
+            ["-fplugin=x.so", "-F", "=usr/include", "@args", "-fmodules"]
+        );
+        assert_eq!(it.assembler_dirs, [&b"asm"[..], b"more"]);
+        assert_eq!(it.told(), ["-undef"]);
     }
 
     #[test]

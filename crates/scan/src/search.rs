@@ -102,6 +102,10 @@ impl SearchPath {
         }
         let [quote, bracket, mut system, after] = lists;
         it.assembler = bracket.iter().map(|dir| dir.0).collect();
+        for dir in &from.options.assembler_dirs {
+            it.assembler
+                .push(world.tree.root(from.cwd, dir, world.names));
+        }
         system.extend(after);
         let system = unique(system, &[], None);
         let mut rest = unique(bracket, &system, None);
