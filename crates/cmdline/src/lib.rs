@@ -24,8 +24,10 @@
 #![forbid(unsafe_code)]
 
 pub mod check;
+mod depfile;
 mod deps;
 mod derive;
+mod files;
 mod invocation;
 mod lang;
 mod name;
@@ -42,6 +44,7 @@ mod words;
 
 pub use deps::{Dependency, Target};
 pub use derive::{OutputFile, OutputKind};
+pub use files::FilesCommand;
 pub use invocation::{Invocation, Mode, parse};
 pub use lang::Language;
 pub use name::{Driver, Family, NameLookup, rewrite_name};

@@ -11,7 +11,7 @@
 
 mod decoder;
 
-use std::borrow::Cow;
+use std::borrow::{Borrow, Cow};
 
 pub use decoder::RequestDecoder;
 
@@ -143,26 +143,7 @@ impl Request<Packed> {
         files: &'a [SentFile<Packed>],
     ) -> Result<Vec<Cow<'a, [u8]>>, EncodeError> {
         let cwd = self.cwd.as_deref().ok_or(EncodeError::Cwd(self.version))?;
-        let mut parts = Vec::with_capacity(2 * files.len() + 1);
-        let mut head = Vec::new();
-        put_number(&mut head, Token::Dist, self.version.number());
-        put_string(&mut head, Token::Cdir, cwd)?;
-        put_argv(&mut head, &self.argv)?;
-        put_len(&mut head, Token::Nfil, files.len())?;
-        for SentFile { name, body } in files {
-            put_string(&mut head, Token::Name, name)?;
-            match body {
-                Body::Link(target) => put_string(&mut head, Token::Link, target)?,
-                Body::File(bytes) => {
-                    check_packing(self.version, bytes)?;
-                    put_len(&mut head, Token::File, bytes.len())?;
-                    parts.push(Cow::Owned(std::mem::take(&mut head)));
-                    parts.push(Cow::Borrowed(bytes.as_bytes()));
-                }
-            }
-        }
-        parts.push(Cow::Owned(head));
-        Ok(parts)
+        encode_files(cwd, &self.argv, files)
     }
 
     /// The bytes to send, in one piece.
@@ -186,6 +167,36 @@ pub fn encode_head<A: AsRef<[u8]>>(
     put_argv(&mut head, argv)?;
     put_len(&mut head, Token::Doti, body_len)?;
     Ok(head)
+}
+
+/// The bytes of a request of version 3, as pieces to be written one after the other; bodies are
+/// borrowed, so that several requests can share them.
+pub fn encode_files<'a, A: AsRef<[u8]>, B: Borrow<Packed>>(
+    cwd: &[u8],
+    argv: &[A],
+    files: &'a [SentFile<B>],
+) -> Result<Vec<Cow<'a, [u8]>>, EncodeError> {
+    let mut parts = Vec::with_capacity(2 * files.len() + 1);
+    let mut head = Vec::new();
+    put_number(&mut head, Token::Dist, Version::V3.number());
+    put_string(&mut head, Token::Cdir, cwd)?;
+    put_argv(&mut head, argv)?;
+    put_len(&mut head, Token::Nfil, files.len())?;
+    for SentFile { name, body } in files {
+        put_string(&mut head, Token::Name, name)?;
+        match body {
+            Body::Link(target) => put_string(&mut head, Token::Link, target)?,
+            Body::File(bytes) => {
+                let bytes = bytes.borrow();
+                check_packing(Version::V3, bytes)?;
+                put_len(&mut head, Token::File, bytes.len())?;
+                parts.push(Cow::Owned(std::mem::take(&mut head)));
+                parts.push(Cow::Borrowed(bytes.as_bytes()));
+            }
+        }
+    }
+    parts.push(Cow::Owned(head));
+    Ok(parts)
 }
 
 fn put_argv<A: AsRef<[u8]>>(out: &mut Vec<u8>, argv: &[A]) -> Result<(), EncodeError> {

@@ -3,6 +3,7 @@
 
 mod compiler;
 mod dependency_files;
+mod depfile_text;
 mod mutations;
 mod native;
 mod objects;
