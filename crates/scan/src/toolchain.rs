@@ -132,6 +132,12 @@ impl Toolchain {
         })
     }
 
+    /// Where the compiler looks for headers by itself, as it says.
+    #[must_use]
+    pub fn dirs(&self) -> &[PathBuf] {
+        &self.dirs
+    }
+
     /// Whose rules of searching hold.
     #[must_use]
     pub fn family(&self) -> Family {
