@@ -530,3 +530,32 @@ fn links_and_directories_passed_through_are_told() {
     );
     assert!(layout.dirs.contains(&cwd.join("real/deep")));
 }
+
+#[test]
+fn names_for_the_assembler_are_made_by_macros_too() {
+    let (found, ours, _) = both(
+        "gcc",
+        "-DNAME=data.bin -Wa,-Iinc -c x.S",
+        "=== x.S\n/* .incbin in prose */\n#define STR(x) #x\n#define XSTR(x) STR(x)\n.incbin XSTR(NAME)\n#if 0\n.incbin \"no.bin\"\n#else\n.include \"m.inc\" // more\n#endif\n=== data.bin\n=== no.bin\n=== inc/m.inc",
+    );
+    assert!(found.is_certain(), "{:?}", found.doubts);
+    assert_eq!(ours, ["data.bin", "inc/m.inc", "x.S"]);
+}
+
+#[test]
+fn pragmas_in_text_count() {
+    check(
+        BOTH,
+        "-c x.c",
+        "=== x.c\n#define X 1\n_Pragma(\"push_macro(\\\"X\\\")\") int x;\n#undef X\n#define X 2\n_Pragma(\"pop_macro(\\\"X\\\")\")\n#if X == 1\n#include \"a.h\"\n#endif\n=== a.h",
+    );
+    let (found, ..) = both(
+        "gcc",
+        "-c x.c",
+        "=== x.c\n#define PUSH _Pragma(\"push_macro(\\\"X\\\")\")\n",
+    );
+    assert!(
+        !found.is_certain(),
+        "macros that push macros are not followed"
+    );
+}

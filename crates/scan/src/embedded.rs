@@ -1,99 +1,116 @@
 //! What matters in the text between directives: files that the assembler reads, and `_Pragma`.
+//!
+//! Most files have neither, which one search of their bytes tells; only the others have their text looked at line by
+//! line.
 
 use memchr::memmem;
 
-use crate::parsed::{AsmFile, Directive, Mode, Parsed, Unfollowed};
-use crate::store::Store;
-use crate::text::{is_space, is_word};
+use crate::parsed::Mode;
+use crate::text::is_space;
 
-/// Notes `_Pragma` that would change macros or mark the file, which is not followed.
-pub(crate) fn pragma_operators(src: &[u8], out: &mut Parsed) {
-    let mut from = 0;
-    while let Some(at) = memmem::find(&src[from..], b"_Pragma") {
-        let start = from + at;
-        let window = &src[start..src.len().min(start + 80)];
-        let line = window.split(|&b| b == b'\n').next().unwrap_or_default();
-        if [&b"push_macro"[..], b"pop_macro", b"pch_preprocess"]
-            .iter()
-            .any(|word| memmem::find(line, word).is_some())
-        {
-            out.directives
-                .insert(0, Directive::Doubt(Unfollowed::PragmaOperator));
-            out.lines.insert(0, 1);
-            shift(&mut out.directives);
-            return;
-        }
-        from = start + 7;
-    }
+/// Something in a line of text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Embedded<'a> {
+    /// `.incbin`, or with `source` `.include`, of a file named literally.
+    Asm { file: &'a [u8], source: bool },
+    /// The same with an operand that macros make.
+    AsmComputed { operand: &'a [u8], source: bool },
+    /// The same in a string, closed by something else than a literal: not followed.
+    AsmUnknown,
+    /// The string of a `_Pragma`, without its quotes.
+    Pragma(&'a [u8]),
 }
 
-/// Makes up for a directive that was put before all others.
-fn shift(directives: &mut [Directive]) {
-    for directive in directives {
-        match directive {
-            Directive::If { next, .. }
-            | Directive::Ifdef { next, .. }
-            | Directive::Ifndef { next, .. }
-            | Directive::Elif { next, .. }
-            | Directive::Elifdef { next, .. }
-            | Directive::Else { next } => *next += 1,
-            _ => {}
-        }
-    }
+/// Whether a file can have any of it.
+pub(crate) fn is_possible(src: &[u8]) -> bool {
+    memmem::find(src, b".inc").is_some_and(|at| {
+        let rest = &src[at..];
+        memmem::find(rest, b".incbin").is_some() || memmem::find(rest, b".include").is_some()
+    }) || memmem::find(src, b"_Pragma").is_some()
 }
 
-/// Finds what the assembler will read: `.incbin` and `.include` with a literal name, in assembler source or in the
-/// strings of `asm` statements.
-pub(crate) fn asm_files(src: &[u8], mode: Mode, store: &mut Store, out: &mut Parsed) {
-    let mut from = 0;
-    while let Some(at) = memmem::find(&src[from..], b".inc") {
-        let start = from + at;
-        from = start + 4;
-        let word_len = src[start + 1..]
-            .iter()
-            .position(|&b| !is_word(b))
-            .unwrap_or(0);
-        let word = &src[start + 1..start + 1 + word_len];
-        let source = word == b"include";
-        if word != b"incbin" && !source {
-            continue;
+/// Everything of interest in a logical line without comments.
+pub(crate) fn in_line(line: &[u8], mode: Mode) -> Vec<Embedded<'_>> {
+    let mut found = Vec::new();
+    for (word, source) in [(&b".incbin"[..], false), (b".include", true)] {
+        for at in memmem::find_iter(line, word) {
+            found.extend(asm(
+                line[at + word.len()..].trim_ascii_start(),
+                source,
+                mode,
+            ));
         }
-        let mut after = &src[start + 1 + word_len..];
-        while after.first().is_some_and(|&b| is_space(b)) {
-            after = &after[1..];
+    }
+    for at in memmem::find_iter(line, b"_Pragma") {
+        let rest = line[at + b"_Pragma".len()..].trim_ascii_start();
+        if let Some(rest) = rest.strip_prefix(b"(") {
+            let rest = rest.trim_ascii_start();
+            let start = rest.iter().position(|&b| b == b'"').map_or(0, |at| at + 1);
+            let end = (start..rest.len()).find(|&at| rest[at] == b'"' && rest[at - 1] != b'\\');
+            found.extend(end.map(|end| Embedded::Pragma(&rest[start..end])));
         }
-        let line = index(memchr::memchr_iter(b'\n', &src[..start]).count()) + 1;
-        let escaped = after.starts_with(b"\\\"");
-        let plain = mode.asm && after.starts_with(b"\"");
-        if !escaped && !plain {
-            // `.include` in prose, in a member access or in a string of another kind is nothing to us; `.incbin` with
-            // an operand made by macros is.
-            if !source && (after.starts_with(b"\"") || mode.asm) {
-                out.directives
-                    .push(Directive::Doubt(Unfollowed::AssemblerOperand));
-                out.lines.push(line);
-            }
-            continue;
-        }
-        let after = &after[if escaped { 2 } else { 1 }..];
-        let len = after
-            .iter()
-            .position(|&b| matches!(b, b'"' | b'\\' | b'\n'))
-            .unwrap_or(after.len());
-        if after.get(len) != Some(if escaped { &b'\\' } else { &b'"' }) {
-            out.directives
-                .push(Directive::Doubt(Unfollowed::AssemblerOperand));
-            out.lines.push(line);
-            continue;
-        }
-        out.asm.push(AsmFile {
-            path: store.names.intern(&after[..len]),
-            source,
-            line,
+    }
+    found
+}
+
+fn asm(after: &[u8], source: bool, mode: Mode) -> Option<Embedded<'_>> {
+    let (open, close): (&[u8], &[u8]) = if mode.asm {
+        (b"\"", b"\"")
+    } else {
+        (b"\\\"", b"\\\"")
+    };
+    if let Some(name) = after.strip_prefix(open) {
+        let end = memmem::find(name, close);
+        let plain = |name: &[u8]| mode.asm || !name.contains(&b'"');
+        return Some(match end.map(|end| &name[..end]) {
+            Some(file) if plain(file) => Embedded::Asm { file, source },
+            _ => Embedded::AsmUnknown,
         });
     }
+    if mode.asm {
+        let end = after.iter().position(|&b| b == b';').unwrap_or(after.len());
+        return Some(Embedded::AsmComputed {
+            operand: &after[..end],
+            source,
+        });
+    }
+    // `.include` in other strings and in prose is nothing to us; `.incbin` that a string ends with is.
+    (!source && after.first().is_some_and(|&b| b == b'"' || is_space(b)))
+        .then_some(Embedded::AsmUnknown)
 }
 
-fn index(n: usize) -> u32 {
-    u32::try_from(n).expect("files are shorter than 4 GiB")
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn literal_names_are_found_and_others_noticed() {
+        let (c, asm) = (
+            Mode::default(),
+            Mode {
+                asm: true,
+                ..Mode::default()
+            },
+        );
+        let file = |file, source| Embedded::Asm { file, source };
+        assert_eq!(
+            in_line(br#"asm(".incbin \"a b\"");"#, c),
+            [file(&b"a b"[..], false)]
+        );
+        assert_eq!(
+            in_line(br#"asm(".include \"m.inc\"\n .incbin \"" X "\"");"#, c),
+            [Embedded::AsmUnknown, file(b"m.inc", true)]
+        );
+        assert_eq!(in_line(br#".incbin "x", 1, 2"#, asm), [file(b"x", false)]);
+        let computed = Embedded::AsmComputed {
+            operand: b"NAME(x)",
+            source: false,
+        };
+        assert_eq!(in_line(b"  .incbin NAME(x)", asm), [computed]);
+        assert_eq!(in_line(b"it.include(x); // .incbin", c), []);
+        assert_eq!(
+            in_line(br#"_Pragma("push_macro(\"X\")") y"#, c),
+            [Embedded::Pragma(br#"push_macro(\"X\")"#)]
+        );
+    }
 }

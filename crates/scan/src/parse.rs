@@ -6,7 +6,7 @@
 
 use memchr::memmem;
 
-use crate::embedded::{asm_files, pragma_operators};
+use crate::embedded::{self, Embedded};
 use crate::hash;
 use crate::names::{self, Name};
 use crate::parsed::{Directive, How, Mode, Parsed, TextId, Unfollowed};
@@ -15,6 +15,27 @@ use crate::text::{self, Text, is_space, is_word, is_word_start};
 
 /// Parses a file.
 pub(crate) fn parse(bytes: Vec<u8>, mode: Mode, store: &mut Store) -> Parsed {
+    run(bytes, mode, store, true)
+}
+
+/// Assembler source that is not preprocessed: only what the assembler itself reads.
+pub(crate) fn parse_assembler(bytes: Vec<u8>, mode: Mode, store: &mut Store) -> Parsed {
+    run(bytes, Mode { asm: true, ..mode }, store, false)
+}
+
+/// Text whose preprocessing is done: only the assembler's reads are left.
+pub(crate) fn parse_preprocessed(bytes: Vec<u8>, mode: Mode, store: &mut Store) -> Parsed {
+    let pch = memmem::find(&bytes, b"pch_preprocess").is_some();
+    let mut out = run(bytes, mode, store, false);
+    if pch {
+        out.directives
+            .push(Directive::Doubt(Unfollowed::PchPreprocess));
+        out.lines.push(1);
+    }
+    out
+}
+
+fn run(bytes: Vec<u8>, mode: Mode, store: &mut Store, directives: bool) -> Parsed {
     let src = text::prepare(bytes, mode);
     let mut parser = Parser {
         text: Text::new(&src, mode),
@@ -24,43 +45,21 @@ pub(crate) fn parse(bytes: Vec<u8>, mode: Mode, store: &mut Store) -> Parsed {
         open: Vec::new(),
         word: Vec::new(),
         rest: Vec::new(),
+        embedded: embedded::is_possible(&src),
     };
     parser.out.content = hash::bytes64(&src);
-    parser.lines();
-    parser.close_all();
+    if directives {
+        parser.lines();
+        parser.close_all();
+    } else if parser.embedded {
+        while !parser.text.at_end() {
+            parser.text_line();
+        }
+    }
     let mut out = parser.out;
     out.date = memmem::find(&src, b"__DATE__").is_some();
     out.time = memmem::find(&src, b"__TIME__").is_some();
     out.timestamp = memmem::find(&src, b"__TIMESTAMP__").is_some();
-    pragma_operators(&src, &mut out);
-    asm_files(&src, mode, store, &mut out);
-    out
-}
-
-/// Assembler source that is not preprocessed: only what the assembler itself reads.
-pub(crate) fn parse_assembler(bytes: Vec<u8>, mode: Mode, store: &mut Store) -> Parsed {
-    let src = text::prepare(bytes, mode);
-    let mut out = Parsed {
-        content: hash::bytes64(&src),
-        ..Parsed::default()
-    };
-    asm_files(&src, Mode { asm: true, ..mode }, store, &mut out);
-    out
-}
-
-/// Text whose preprocessing is done: only the assembler's reads are left.
-pub(crate) fn parse_preprocessed(bytes: Vec<u8>, mode: Mode, store: &mut Store) -> Parsed {
-    let src = text::prepare(bytes, mode);
-    let mut out = Parsed {
-        content: hash::bytes64(&src),
-        ..Parsed::default()
-    };
-    if memmem::find(&src, b"pch_preprocess").is_some() {
-        out.directives
-            .push(Directive::Doubt(Unfollowed::PchPreprocess));
-        out.lines.push(1);
-    }
-    asm_files(&src, mode, store, &mut out);
     out
 }
 
@@ -73,6 +72,8 @@ struct Parser<'a> {
     open: Vec<u32>,
     word: Vec<u8>,
     rest: Vec<u8>,
+    /// Text is to be looked at.
+    embedded: bool,
 }
 
 impl Parser<'_> {
@@ -89,12 +90,57 @@ impl Parser<'_> {
                     if self.text.eat(b':') {
                         self.directive();
                     } else {
-                        self.text.skip_line();
+                        self.text_line();
                     }
                 }
                 first @ (b'i' | b'm' | b'e' | b'@') if self.mode.modules => self.module_line(first),
-                _ => self.text.skip_line(),
+                _ => self.text_line(),
             }
+        }
+    }
+
+    /// A line that is no directive. Consumes it.
+    fn text_line(&mut self) {
+        if !self.embedded {
+            return self.text.skip_line();
+        }
+        let line = self.text.line();
+        let mut rest = std::mem::take(&mut self.rest);
+        rest.clear();
+        self.text.logical_line(&mut rest);
+        self.embedded(&rest, line, true);
+        self.rest = rest;
+    }
+
+    /// What is in a line of text, or in the definition of a macro.
+    fn embedded(&mut self, text: &[u8], line: u32, in_text: bool) {
+        for it in embedded::in_line(text, self.mode) {
+            let directive = match it {
+                Embedded::Asm { file, source } => Directive::Asm {
+                    file: self.store.names.intern(file),
+                    source,
+                },
+                Embedded::AsmComputed { operand, source } if in_text => Directive::AsmComputed {
+                    text: self.store.add_text(operand, self.mode),
+                    source,
+                },
+                Embedded::AsmComputed { .. } | Embedded::AsmUnknown => {
+                    Directive::Doubt(Unfollowed::AssemblerOperand)
+                }
+                Embedded::Pragma(quoted) if in_text => {
+                    let pragma: Vec<u8> = quoted.iter().copied().filter(|&b| b != b'\\').collect();
+                    self.pragma(&pragma, line);
+                    continue;
+                }
+                Embedded::Pragma(quoted) => {
+                    let matters = [&b"push_macro"[..], b"pop_macro", b"pch_preprocess", b"once"];
+                    if !matters.iter().any(|word| quoted.starts_with(word)) {
+                        continue;
+                    }
+                    Directive::Doubt(Unfollowed::PragmaOperator)
+                }
+            };
+            self.push(directive, line);
         }
     }
 
@@ -186,6 +232,9 @@ impl Parser<'_> {
                 if let Some((name, after)) = self.leading_name(rest) {
                     let def = self.store.add_def(after, self.mode);
                     self.push(Directive::Define { name, def }, line);
+                    if self.embedded {
+                        self.embedded(after, line, false);
+                    }
                 }
             }
             b"undef" => {
@@ -426,13 +475,7 @@ pub(crate) fn print(parsed: &Parsed, store: &Store) -> u64 {
             other => bytes.extend(format!("{other:?}").into_bytes()),
         }
     }
-    bytes.extend(
-        format!(
-            "{:?}{}{}{}",
-            parsed.asm, parsed.date, parsed.time, parsed.timestamp
-        )
-        .into_bytes(),
-    );
+    bytes.extend(format!("{}{}{}", parsed.date, parsed.time, parsed.timestamp).into_bytes());
     if parsed.directives.contains(&Directive::Once) {
         bytes.extend(parsed.content.to_le_bytes());
     }

@@ -77,6 +77,10 @@ pub(crate) enum Directive {
     },
     /// An include whose operand is made by macros.
     Computed { text: TextId, how: How },
+    /// `.incbin`, or with `source` `.include`, of the assembler.
+    Asm { file: Name, source: bool },
+    /// The same with an operand made by macros.
+    AsmComputed { text: TextId, source: bool },
     /// `#pragma once`.
     Once,
     /// `#pragma push_macro("X")`.
@@ -108,22 +112,12 @@ pub enum Unfollowed {
     PchPreprocess,
 }
 
-/// `.incbin` and `.include` in assembler text.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct AsmFile {
-    pub(crate) path: Name,
-    /// Assembler source rather than bytes.
-    pub(crate) source: bool,
-    pub(crate) line: u32,
-}
-
 /// A file, read once.
 #[derive(Debug, Default)]
 pub(crate) struct Parsed {
     pub(crate) directives: Vec<Directive>,
     /// Line of each directive, from 1.
     pub(crate) lines: Vec<u32>,
-    pub(crate) asm: Vec<AsmFile>,
     /// There is a `#pragma once`.
     pub(crate) once: bool,
     pub(crate) date: bool,

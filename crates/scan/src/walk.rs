@@ -163,7 +163,6 @@ impl<'a> Walk<'a> {
             renamed: None,
         };
         self.directives(&parsed, &mut here);
-        self.assembler(&parsed, here);
         self.remember(key, source);
     }
 

@@ -3,7 +3,7 @@
 use super::{Here, Walk};
 use crate::limits::{COMPUTED_WAYS_MAX, DIRECTIVES_MAX};
 use crate::names::{self, Name};
-use crate::parsed::{Directive, Parsed};
+use crate::parsed::{Directive, Parsed, Unfollowed};
 use crate::report::Doubt;
 use crate::state::{Binding, Outcome};
 use crate::toolchain::Family;
@@ -110,14 +110,21 @@ impl Walk<'_> {
                 self.scanner.state.set(taint, Binding::MARKED);
             }
             Directive::Line(name) => here.renamed = Some((name != names::EMPTY).then_some(name)),
-            Directive::Doubt(what) => {
-                let place = format!(
-                    "{}:{line}",
-                    String::from_utf8_lossy(self.scanner.tree.spelled(here.node))
-                );
-                self.out.doubts.push(Doubt::Unfollowed(what, place));
+            Directive::Asm { file, source } => self.assembler(file, source, here, line),
+            Directive::AsmComputed { text, source } => {
+                self.assembler_computed(text, source, here, line);
             }
+            Directive::Doubt(what) => self.unfollowed(what, here, line),
             _ => {}
+        }
+    }
+
+    /// Notes something that is not followed.
+    pub(super) fn unfollowed(&mut self, what: Unfollowed, here: &Here, line: u32) {
+        let file = String::from_utf8_lossy(self.scanner.tree.spelled(here.node)).into_owned();
+        let doubt = Doubt::Unfollowed(what, format!("{file}:{line}"));
+        if !self.out.doubts.contains(&doubt) {
+            self.out.doubts.push(doubt);
         }
     }
 

@@ -5,7 +5,7 @@ use crate::expand::{self, Stop};
 use crate::files::Found;
 use crate::limits::{INCLUDE_DEPTH_MAX, INCLUDES_MAX};
 use crate::names::Name;
-use crate::parsed::{How, Parsed, TextId};
+use crate::parsed::{How, TextId, Unfollowed};
 use crate::report::{Doubt, Why};
 use crate::scanner::Reading;
 use crate::search::{At, Unreadable, Wanted};
@@ -176,7 +176,6 @@ impl Walk<'_> {
         };
         self.note_dates(&parsed);
         self.directives(&parsed, &mut here);
-        self.assembler(&parsed, here);
         if let Some(mark) = mark {
             let outcome = self.scanner.state.end_group(mark);
             self.scanner.state.join(&[outcome, Outcome::new()]);
@@ -184,45 +183,60 @@ impl Walk<'_> {
         self.depth -= 1;
     }
 
-    /// What the assembler reads because of this file.
-    pub(super) fn assembler(&mut self, parsed: &Parsed, here: Here) {
-        for file in &parsed.asm {
-            let here_dir = self.here;
-            let (path, mut world) = self.world();
-            let found = path.find_assembler(file.path, here_dir, &mut world);
-            let Some(node) = self.readable(found) else {
-                continue;
-            };
-            let fresh = !self.used.contains_key(&node);
-            let it = Use {
-                node,
-                from: Some(here.index),
-                line: file.line,
-                why: Why::Assembler,
-            };
-            let index = self.note_use(it);
-            if !file.source || !fresh || self.depth >= INCLUDE_DEPTH_MAX {
-                continue;
-            }
-            match self
-                .scanner
-                .parsed(self.files, node, self.mode, Reading::Assembler)
-            {
-                Ok(parsed) => {
-                    self.depth += 1;
-                    let mut here = Here {
-                        node,
-                        at: At::Nowhere,
-                        index,
-                        renamed: None,
-                    };
-                    self.directives(&parsed, &mut here);
-                    self.assembler(&parsed, here);
-                    self.depth -= 1;
-                }
-                Err(doubt) => self.out.doubts.push(doubt),
-            }
+    /// A file that the assembler reads.
+    pub(super) fn assembler(&mut self, file: Name, source: bool, here: &Here, line: u32) {
+        let working = self.here;
+        let (path, mut world) = self.world();
+        let found = path.find_assembler(file, working, &mut world);
+        let Some(node) = self.readable(found) else {
+            return;
+        };
+        let fresh = !self.used.contains_key(&node);
+        let it = Use {
+            node,
+            from: Some(here.index),
+            line,
+            why: Why::Assembler,
+        };
+        let index = self.note_use(it);
+        if !source || !fresh || self.depth >= INCLUDE_DEPTH_MAX {
+            return;
         }
+        match self
+            .scanner
+            .parsed(self.files, node, self.mode, Reading::Assembler)
+        {
+            Ok(parsed) => {
+                self.depth += 1;
+                let mut here = Here {
+                    node,
+                    at: At::Nowhere,
+                    index,
+                    renamed: None,
+                };
+                self.directives(&parsed, &mut here);
+                self.depth -= 1;
+            }
+            Err(doubt) => self.out.doubts.push(doubt),
+        }
+    }
+
+    /// The same with a name that macros make.
+    pub(super) fn assembler_computed(
+        &mut self,
+        text: TextId,
+        source: bool,
+        here: &Here,
+        line: u32,
+    ) {
+        let tokens = self.scanner.store.text(text);
+        let place = self.place(here, false);
+        if let Ok((tokens, _)) = self.expand(&tokens, place)
+            && let Some((file, false)) = expand::header_name(&tokens, &mut self.scanner.store)
+        {
+            return self.assembler(file, source, here, line);
+        }
+        self.unfollowed(Unfollowed::AssemblerOperand, here, line);
     }
 
     /// Precompiled headers that would be taken for the first header of the source.
