@@ -352,15 +352,26 @@ fn wait_until_nobody_reads(pipe: &mut std::fs::File) {
 }
 
 #[test]
-fn an_agent_killed_while_a_host_compiles() {
+fn an_agent_killed_while_a_host_compiles_is_replaced() {
     let Some(held) = Held::start(Kind::Ours) else {
         return;
     };
-    for agent in held.workspace.agents() {
+    // The second compile of this job is not to wait for anything.
+    let (fifo, free) = (
+        held.workspace.root().join("go"),
+        held.workspace.root().join("free"),
+    );
+    std::fs::write(&free, "").unwrap();
+    std::fs::rename(free, fifo).unwrap();
+    let killed = held.workspace.agents();
+    for agent in &killed {
         rustix::process::kill_process(agent.pid, Signal::KILL).unwrap();
     }
-    let outcome = held.running.finish();
-    assert_eq!(outcome.code(), 0, "{outcome:#?}");
+    let outcome = held.running.finish().silent_success();
+    assert_eq!(outcome.stdout, "");
+    let agents = held.workspace.agents();
+    assert_eq!(agents.len(), 1, "{agents:?}");
+    assert_ne!(agents[0].pid, killed[0].pid);
     held.workspace.run("gcc -c held.c -o local.o").success();
     assert_eq!(
         held.workspace.read("held.o"),

@@ -13,3 +13,4 @@ mod outputs;
 mod pairings;
 mod portage;
 mod protocol3;
+mod surroundings;

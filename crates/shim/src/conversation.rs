@@ -104,6 +104,17 @@ impl Agent {
         }
     }
 
+    /// An agent that is silent for so long is broken: the next shim starts another.
+    pub(crate) fn give_up(self) {
+        let silence = Duration::from_millis(AGENT_SILENCE_MS_MAX);
+        let deadline = Duration::from_millis(AGENT_START_MS_MAX);
+        // Whoever cannot remove its socket waits for it once more.
+        drop(
+            distcc_dir()
+                .and_then(|dir| rendezvous::give_up_on(&dir, &agent_name(), silence, deadline)),
+        );
+    }
+
     /// Leaves the socket open in the compiler that this process becomes.
     pub(crate) fn keep_across_exec(&self) -> io::Result<()> {
         sys::exec::keep_across_exec(&self.socket)
@@ -112,19 +123,28 @@ impl Agent {
 
 fn connect() -> io::Result<UnixStream> {
     let dir = distcc_dir()?;
-    let name = socket_name(sys::realm::user_id(), &realm());
+    let name = agent_name();
     let deadline = Duration::from_millis(AGENT_START_MS_MAX);
     let socket = rendezvous::connect_or_start(&dir, &name, deadline, |listener| {
         start_agent(&dir, &name, listener.into())
+    });
+    let socket = socket.map_err(|error| {
+        let text = format!("DISTCC_DIR is {}: {error}", dir.display());
+        io::Error::new(error.kind(), text)
     })?;
     socket.set_read_timeout(Some(Duration::from_millis(AGENT_SILENCE_MS_MAX)))?;
     Ok(socket)
 }
 
-fn is_gone(error: &io::Error) -> bool {
+fn agent_name() -> String {
+    socket_name(sys::realm::user_id(), &realm())
+}
+
+/// Whether the agent at the other end has left or died.
+pub(crate) fn is_gone(error: &io::Error) -> bool {
     matches!(
         error.kind(),
-        io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset
+        io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe
     )
 }
 

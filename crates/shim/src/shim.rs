@@ -11,7 +11,7 @@ use std::process::{ExitCode, ExitStatus};
 use wire::{Destination, JobRequest, LogLevel, OutputFile, Preprocessed, ToAgent, ToShim};
 
 use crate::compiler::{self, Found, NotFound};
-use crate::conversation::Agent;
+use crate::conversation::{Agent, is_gone};
 use crate::invocation::{self, Invocation};
 use crate::local::{self, SAFEGUARD};
 use crate::log::Log;
@@ -36,6 +36,8 @@ pub(crate) fn run(words: Vec<OsString>) -> ExitCode {
 
 fn compile(compiler: &OsStr, args: Vec<OsString>, masquerade: bool) -> ExitCode {
     let log = Log::from_environment();
+    // Cannot fail for a signal that exists.
+    drop(sys::signals::keep_children_waitable());
     let path_var = std::env::var_os("PATH").unwrap_or_default();
     let found = match compiler::find(compiler, masquerade, &path_var, compiler::own_file()) {
         Ok(found) => found,
@@ -63,15 +65,15 @@ fn compile(compiler: &OsStr, args: Vec<OsString>, masquerade: bool) -> ExitCode 
         }
     };
     match Agent::reach(&request) {
-        Ok(agent) => converse(agent, &found, &args, &log),
-        Err(error) => {
-            log.line(
-                LogLevel::Warning,
-                &format!("no agent ({error}), running locally instead"),
-            );
-            local::run(&found, &args, &log)
-        }
+        Ok(agent) => converse(agent, &request, &found, &log),
+        Err(error) => without_agent(&error, &found, &args, &log),
     }
+}
+
+fn without_agent(error: &std::io::Error, found: &Found, args: &[OsString], log: &Log) -> ExitCode {
+    let text = format!("no agent ({error}), running locally instead");
+    log.line(LogLevel::Warning, &text);
+    local::run(found, args, log)
 }
 
 fn not_found(why: &NotFound, log: &Log) -> ExitCode {
@@ -123,14 +125,30 @@ fn absolute(path: &Path, cwd: &Path) -> PathBuf {
 }
 
 /// Does what the agent says until it says how this ends.
-fn converse(mut agent: Agent, found: &Found, args: &[OsString], log: &Log) -> ExitCode {
+fn converse(mut agent: Agent, request: &JobRequest, found: &Found, log: &Log) -> ExitCode {
+    let args = &request.args;
     let mut preprocessor_messages = None;
+    let mut is_second_agent = false;
     loop {
         let (answer, files) = match agent.next() {
             Ok(answer) => answer,
+            // One that was killed is replaced, or a build with hundreds of compiles under way
+            // would have them all run here at once. Not twice: this job may be what kills it.
+            Err(error) if is_gone(&error) && !is_second_agent => {
+                log.line(LogLevel::Info, &format!("lost the agent ({error})"));
+                is_second_agent = true;
+                match Agent::reach(request) {
+                    Ok(second) => agent = second,
+                    Err(error) => return without_agent(&error, found, args, log),
+                }
+                continue;
+            }
             Err(error) => {
                 let text = format!("lost the agent ({error}), running locally instead");
                 log.line(LogLevel::Warning, &text);
+                if error.kind() == std::io::ErrorKind::TimedOut {
+                    agent.give_up();
+                }
                 return local::run(found, args, log);
             }
         };
@@ -190,7 +208,11 @@ fn preprocess(agent: &mut Agent, found: &Found, args: &[OsString]) -> std::io::R
         cpu_us: u64::try_from(done.cpu.as_micros()).unwrap_or(u64::MAX),
         has_stderr: done.stderr.metadata()?.len() > 0,
     });
-    agent.say(&message, &[&done.stdout])?;
+    match agent.say(&message, &[&done.stdout]) {
+        // Whoever waits for the next answer finds out.
+        Err(error) if is_gone(&error) => {}
+        outcome => outcome?,
+    }
     Ok(done.stderr)
 }
 

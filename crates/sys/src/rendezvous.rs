@@ -106,6 +106,27 @@ pub fn try_hold(dir: &Path, name: &str) -> io::Result<Option<File>> {
     }
 }
 
+/// Makes room for a new agent where one has not said a word for `silence`: removes its socket's
+/// name, unless that is younger and so belongs to a successor already.
+///
+/// # Errors
+/// The lock cannot be had within `deadline`, or the name cannot be removed.
+pub fn give_up_on(dir: &Path, name: &str, silence: Duration, deadline: Duration) -> io::Result<()> {
+    let path = dir.join(name);
+    let guard = open_lock(dir, name)?;
+    lock::flock_with_deadline(&guard, deadline)?;
+    let made = match fs::symlink_metadata(&path) {
+        Ok(meta) => meta.modified()?,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(error),
+    };
+    // A clock that was set back makes it look young; then it is left to the next who waits.
+    if made.elapsed().is_ok_and(|age| age >= silence) {
+        remove_if_there(&path)?;
+    }
+    Ok(())
+}
+
 fn remove_if_there(path: &Path) -> io::Result<()> {
     match fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
@@ -159,5 +180,19 @@ mod tests {
         })
         .unwrap();
         kept.unwrap().accept().unwrap();
+    }
+
+    #[test]
+    fn a_silent_agents_socket_goes_and_a_successors_stays() {
+        let temp = tempfile::tempdir().unwrap();
+        let _silent = socket::listen(temp.path(), "a.sock").unwrap();
+        let give_up = |silence| {
+            let deadline = Duration::from_secs(60);
+            give_up_on(temp.path(), "a.sock", silence, deadline).unwrap();
+            temp.path().join("a.sock").exists()
+        };
+        assert!(give_up(Duration::from_secs(3600)));
+        assert!(!give_up(Duration::ZERO));
+        assert!(!give_up(Duration::ZERO));
     }
 }

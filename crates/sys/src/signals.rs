@@ -119,6 +119,15 @@ impl Drop for KillChildFirst {
     }
 }
 
+/// Lets this process wait for its children even if whoever started it ignores `SIGCHLD`, in which
+/// case the kernel would forget them as they end.
+///
+/// # Errors
+/// What `sigaction` says.
+pub fn keep_children_waitable() -> io::Result<()> {
+    set_handler(libc::SIGCHLD, libc::SIG_DFL)
+}
+
 /// While it lives, the ending signals wait: what is being written gets whole.
 #[derive(Debug)]
 pub struct Hold(libc::sigset_t);
