@@ -22,26 +22,27 @@ const READ_BYTES: usize = 16 * 1024;
 #[derive(Debug)]
 pub(crate) struct Agent {
     socket: UnixStream,
-    /// The job's message, until the first answer: an agent that leaves at the very moment in
-    /// which we connect resets the connection, and the next agent gets the job.
-    unanswered: Option<Vec<u8>>,
     received: Vec<u8>,
     files: Vec<OwnedFd>,
 }
 
 impl Agent {
-    /// Connects to the agent, starting it if there is none, and sends the job.
+    /// Connects to the agent, starting it if there is none, and sends the job. One that leaves in
+    /// this very moment is replaced.
     pub(crate) fn reach(job: &JobRequest) -> io::Result<Self> {
-        let payload = job.to_payload();
-        let socket = connect()?;
+        match Self::try_to_reach(job) {
+            Err(error) if is_gone(&error) => Self::try_to_reach(job),
+            outcome => outcome,
+        }
+    }
+
+    fn try_to_reach(job: &JobRequest) -> io::Result<Self> {
         let mut agent = Self {
-            socket,
-            unanswered: None,
+            socket: connect()?,
             received: Vec::new(),
             files: Vec::new(),
         };
-        agent.send(&payload, &[])?;
-        agent.unanswered = Some(payload);
+        agent.send(&job.to_payload(), &[])?;
         Ok(agent)
     }
 
@@ -60,7 +61,6 @@ impl Agent {
         let invalid = |error| io::Error::new(io::ErrorKind::InvalidData, error);
         loop {
             if let Some((payload, used)) = frame::split(&self.received).map_err(invalid)? {
-                self.unanswered = None;
                 let answer = ToShim::from_payload(payload).map_err(invalid)?;
                 self.received.drain(..used);
                 let count = answer.file_count();
@@ -73,16 +73,7 @@ impl Agent {
                 let files = self.files.drain(..count).map(File::from).collect();
                 return Ok((answer, files));
             }
-            match self.receive() {
-                Err(error) if is_gone(&error) => match self.unanswered.take() {
-                    Some(job) => {
-                        self.socket = connect()?;
-                        self.send(&job, &[])?;
-                    }
-                    None => return Err(error),
-                },
-                outcome => outcome?,
-            }
+            self.receive()?;
         }
     }
 

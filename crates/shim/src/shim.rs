@@ -132,8 +132,9 @@ fn converse(mut agent: Agent, request: &JobRequest, found: &Found, log: &Log) ->
     loop {
         let (answer, files) = match agent.next() {
             Ok(answer) => answer,
-            // One that was killed is replaced, or a build with hundreds of compiles under way
-            // would have them all run here at once. Not twice: this job may be what kills it.
+            // One that leaves in the moment of connecting, or was killed, is replaced: a build
+            // with hundreds of compiles under way would have them all run here at once. Not
+            // twice: this job may be what kills it.
             Err(error) if is_gone(&error) && !is_second_agent => {
                 log.line(LogLevel::Info, &format!("lost the agent ({error})"));
                 is_second_agent = true;
