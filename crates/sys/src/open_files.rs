@@ -7,7 +7,7 @@ use rustix::process::{Resource, getrlimit, setrlimit};
 /// Enough for thousands of jobs. Not more, because children inherit it, and some close every number up to it.
 const OPEN_FILES_WANTED: u64 = 65_536;
 
-/// Raises the soft limit as far as the hard limit lets it, up to [`OPEN_FILES_WANTED`]. Never lowers it.
+/// Raises the soft limit as far as the hard limit lets it, up to `OPEN_FILES_WANTED`. Never lowers it.
 ///
 /// # Errors
 /// What `setrlimit` says.
