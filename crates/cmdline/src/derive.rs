@@ -102,7 +102,7 @@ impl Invocation {
         if self.outputs_given.is_empty()
             && let Some(output) = &self.output
         {
-            argv.extend(["-o".into(), output.clone()]);
+            argv.extend(["-o".into(), not_a_response_file(output)]);
         }
         let says_directory = |word: &OsString| {
             let word = word.as_bytes();
@@ -177,5 +177,14 @@ impl Invocation {
             .concat();
             argv.push(OsString::from_vec(name));
         }
+    }
+}
+
+/// The same file under a name that nobody takes for a list of arguments.
+fn not_a_response_file(name: &OsString) -> OsString {
+    if name.as_bytes().starts_with(b"@") {
+        OsString::from_vec([b"./", name.as_bytes()].concat())
+    } else {
+        name.clone()
     }
 }

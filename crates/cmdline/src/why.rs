@@ -53,7 +53,7 @@ reasons! {
     AssemblerOptions, "assembler-options", "options for the assembler make it read or write files of its own";
     AssemblerSource, "assembler-source", "the source is assembler, whose included files cannot be sent";
     CompilerPlugin, "compiler-plugin", "a plugin or tool of this machine takes part in the compile";
-    CommandLine, "command-line", "the whole command line goes into the object, and a server has to change it";
+    CommandLine, "command-line", "the whole command line goes into the output, and a server has to change it";
     Configure, "configure", "the source is a probe of a configure script, which is faster and safer here";
     CoverageData, "coverage-data", "coverage and profiling write or need files that name this machine's directories";
     Cuda, "cuda", "CUDA, HIP and other offload languages compile in several passes";

@@ -440,6 +440,7 @@ pub(crate) const ROWS: &[Row] = &[
     row("-fuse-cuid=",                               Joined,   Local(Why::Offload)),
     row("-fuse-ld=",                                 Joined,   Plain),
     row("-fuse-line-directives",                     Nothing,  Local(Why::PreprocessorOutput)),
+    row("-fverbose-asm",                             Nothing,  Local(Why::CommandLine)),
     row("-fwpa",                                     Joined,   Local(Why::Lto)),
     row("-fxray-always-instrument=",                 Joined,   Local(Why::InputFile)),
     row("-fxray-attr-list=",                         Joined,   Local(Why::InputFile)),

@@ -206,6 +206,7 @@ fn what_writes_or_reads_other_files() {
         "clang -grecord-gcc-switches -g -c a.c",
         "local: command-line",
     );
+    check("gcc -fverbose-asm -S a.c", "local: command-line");
     check("gcc -MD -c a.i", "local: dependency-file-lost");
 }
 
@@ -230,13 +231,19 @@ fn harmless_options_travel() {
         "-kunknown",
         "-pipe",
         "-fdiagnostics-format=text",
-        "-fverbose-asm",
     ] {
         check(
             &format!("gcc {option} -c a.c"),
             &format!("{option} -c a.c -o a.o"),
         );
     }
+}
+
+/// Behind `-o`, stock servers would read it as the name of a response file.
+#[test]
+fn an_output_like_a_response_file_is_sent_as_a_path() {
+    check("gcc -c ./@a.c", "-c ./@a.c -o ./@a.o");
+    check("gcc -c a.c -o ./@a.o", "-c a.c -o ./@a.o");
 }
 
 #[test]
