@@ -50,8 +50,7 @@ pub(crate) async fn deliver(
         );
     }
 
-    let output = invocation.output().unwrap_or_default();
-    let Ok((outputs, files)) = outputs(&reply, output) else {
+    let Ok((outputs, files)) = outputs(&reply, invocation) else {
         return stay_after_all(job, &mut ticket, Why::Internal).await;
     };
     let wait_status = i32::from_ne_bytes(reply.wait_status.to_ne_bytes());
@@ -94,9 +93,14 @@ async fn stay_after_all(job: &Job, ticket: &mut Ticket, why: Why) -> io::Result<
 }
 
 /// Everything that a local compile would have written, as open files.
-fn outputs(reply: &Reply, output: &std::ffi::OsStr) -> io::Result<(Vec<OutputFile>, Vec<File>)> {
+fn outputs(reply: &Reply, invocation: &Invocation) -> io::Result<(Vec<OutputFile>, Vec<File>)> {
     let mut all = Vec::new();
     if reply.wait_status == 0 {
+        // Where the preprocessor ran here, it has written this file.
+        if let (Some(deps), Some(dependency)) = (&reply.deps, invocation.dependency()) {
+            all.push((Destination::File(dependency.file.clone()), deps));
+        }
+        let output = invocation.output().unwrap_or_default();
         // An object of no bytes is an object too: the file is made, or emptied.
         all.push((Destination::File(output.to_owned()), &reply.object));
     }

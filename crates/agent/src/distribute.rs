@@ -2,13 +2,14 @@
 //! fails, the next one.
 //!
 //! The scheduler decides (orders), the shim preprocesses (messages), the network connects; whichever comes first is
-//! dealt with first. Once there is a text and a link, they meet in one exchange.
+//! dealt with first. Once there is a text and a link, they meet in one exchange. A host that takes source and headers
+//! needs no text, unless what it makes of them turns out not to be what a compile here makes.
 
 use std::fs::File;
 use std::io;
-use std::pin::Pin;
 use std::rc::Rc;
 
+use cmdline::Invocation;
 use place::{Event, HostId, Micros, WhyHere};
 use stock::{Phase, Reply, Version};
 use tokio::time::Instant;
@@ -17,16 +18,20 @@ use wire::{LogLevel, Preprocessed, ToAgent, ToShim};
 
 use crate::connect::{self, Link};
 use crate::dispatch::{Order, Ticket};
-use crate::exchange::{self, Text};
+use crate::exchange::{self, FilesJob, Load, Text};
 use crate::failure::HostFailure;
 use crate::host_lists::JobHosts;
 use crate::job::{Inbox, Job, millis, why_here};
+use crate::judge::{self, NotAsHere};
 use crate::plan::Local;
+use crate::seat::Seat;
 use crate::why::Why;
 
 /// What is the same for every host.
 pub(crate) struct Plan<'a> {
-    /// The command line, compiler first.
+    /// What the command line asks for.
+    pub(crate) invocation: &'a Invocation,
+    /// The command on preprocessed text, compiler first.
     pub(crate) argv: &'a [Vec<u8>],
     /// What the shim's preprocessor is called with.
     pub(crate) preprocess: Vec<std::ffi::OsString>,
@@ -66,22 +71,17 @@ enum TextState {
     Unwanted(Why),
 }
 
-type Connecting<'a> = Pin<Box<dyn Future<Output = Result<Link, HostFailure>> + 'a>>;
-
-/// The job's slot on a host, and how far the connection is.
-enum Seat<'a> {
-    None,
-    Connecting(HostId, u32, Connecting<'a>),
-    Connected(HostId, u32, Link),
-}
-
 /// One job's way.
 pub(crate) struct Run<'a> {
     job: &'a Job,
     plan: &'a Plan<'a>,
     hosts: &'a Rc<JobHosts>,
     text: TextState,
+    /// Source and headers, for as long as they are worth sending.
+    files: Option<&'a FilesJob>,
     seat: Seat<'a>,
+    /// The host of the seat gets source and headers.
+    host_gets_files: bool,
     /// The last host that failed, and the exit code that it would mean.
     failed: Option<(String, u8)>,
     waited: bool,
@@ -93,13 +93,16 @@ impl<'a> Run<'a> {
         plan: &'a Plan<'a>,
         hosts: &'a Rc<JobHosts>,
         text: Option<Text>,
+        files: Option<&'a FilesJob>,
     ) -> Self {
         Self {
             job,
             plan,
             hosts,
             text: text.map_or(TextState::NotAsked, TextState::Ready),
+            files,
             seat: Seat::None,
+            host_gets_files: false,
             failed: None,
             waited: false,
         }
@@ -115,7 +118,10 @@ impl<'a> Run<'a> {
         inbox: &mut Inbox,
     ) -> io::Result<Outcome> {
         loop {
-            if let (TextState::Ready(_), Seat::Connected(..)) = (&self.text, &self.seat) {
+            if self.lacks_text() {
+                self.preprocess().await?;
+            }
+            if let (true, Seat::Connected(..)) = (self.has_load(), &self.seat) {
                 if let Some(outcome) = self.exchange(ticket).await {
                     return Ok(outcome);
                 }
@@ -124,7 +130,7 @@ impl<'a> Run<'a> {
             tokio::select! {
                 biased;
                 order = ticket.next_order() => {
-                    if let Some(outcome) = self.obey(order, inbox).await? {
+                    if let Some(outcome) = self.obey(order, ticket, inbox).await? {
                         return Ok(outcome);
                     }
                 }
@@ -141,21 +147,23 @@ impl<'a> Run<'a> {
         }
     }
 
-    async fn obey(&mut self, order: Order, inbox: &mut Inbox) -> io::Result<Option<Outcome>> {
+    async fn obey(
+        &mut self,
+        order: Order,
+        ticket: &Ticket,
+        inbox: &mut Inbox,
+    ) -> io::Result<Option<Outcome>> {
         if !std::mem::replace(&mut self.waited, true) {
             self.job.note_queued();
         }
         match order {
-            Order::Preprocess => {
-                let (host, slot) = self.seat.place().unwrap_or((HostId::LOCAL, 0));
-                self.job.show(Phase::Preprocess, self.name(host), slot);
-                self.text = TextState::Running;
-                let args = self.plan.preprocess.clone();
-                self.job
-                    .writer
-                    .send(&ToShim::Preprocess { args }, &[])
-                    .await?;
+            Order::Preprocess if !matches!(self.text, TextState::NotAsked) => {}
+            // There is nothing to preprocess for a host that takes files.
+            Order::Preprocess if self.has_load() => {
+                let (job, bytes) = (self.job.id, self.files.map_or(0, |job| job.parcel.bytes));
+                ticket.tell(Event::Preprocessed { job, bytes });
             }
+            Order::Preprocess => self.preprocess().await?,
             Order::Connect { host, slot } => {
                 // An order that crossed with the decision to stay here.
                 if !matches!(self.text, TextState::Unwanted(_)) {
@@ -180,6 +188,53 @@ impl<'a> Run<'a> {
         Ok(None)
     }
 
+    async fn preprocess(&mut self) -> io::Result<()> {
+        let (host, slot) = self.seat.place().unwrap_or((HostId::LOCAL, 0));
+        self.job.show(Phase::Preprocess, self.name(host), slot);
+        self.text = TextState::Running;
+        let args = self.plan.preprocess.clone();
+        let message = ToShim::Preprocess { args };
+        self.job.writer.send(&message, &[]).await
+    }
+
+    /// Source and headers, if the host of the job's seat gets them; any host, if it has no seat.
+    fn files(&self) -> Option<&'a FilesJob> {
+        self.files
+            .filter(|_| self.seat.place().is_none() || self.host_gets_files)
+    }
+
+    /// Whether a host gets source and headers, if there are any.
+    fn gets_files(&self, id: HostId) -> bool {
+        let host = self.hosts.host(id);
+        let Some(host) = host.filter(|host| host.protocol().sends_files()) else {
+            return false;
+        };
+        let debug_info = self.plan.invocation.debug_info();
+        match self.job.agent.file_hosts.may_get_files(id, debug_info) {
+            Err(why) if self.files.is_some() => {
+                self.say_why_text(&host.text, why);
+                false
+            }
+            other => other.is_ok(),
+        }
+    }
+
+    fn say_why_text(&self, host: &str, why: NotAsHere) {
+        let text = format!("{} is preprocessed here: {host}: {why}", self.job.file);
+        self.job.log(LogLevel::Info, text);
+    }
+
+    fn has_load(&self) -> bool {
+        matches!(self.text, TextState::Ready(_)) || self.files().is_some()
+    }
+
+    /// Whether the job sits on a host that needs a text which nobody has been asked for.
+    fn lacks_text(&self) -> bool {
+        self.seat.place().is_some()
+            && matches!(self.text, TextState::NotAsked)
+            && self.files().is_none()
+    }
+
     fn connect(&mut self, id: HostId, slot: u32) {
         let host = self
             .hosts
@@ -188,6 +243,7 @@ impl<'a> Run<'a> {
         if !matches!(self.text, TextState::Running) {
             self.job.show(Phase::Connect, host.name(), slot);
         }
+        self.host_gets_files = self.gets_files(id);
         let job = self.job;
         let link = connect::connect(host, &job.settings, &job.request.env, &job.agent.resolver);
         self.seat = Seat::Connecting(id, slot, Box::pin(link));
@@ -244,30 +300,42 @@ impl<'a> Run<'a> {
 
     /// Has the host compile. `None` if it failed and the job goes on.
     async fn exchange(&mut self, ticket: &Ticket) -> Option<Outcome> {
+        let files = self.files();
         let Seat::Connected(id, slot, mut link) = std::mem::replace(&mut self.seat, Seat::None)
         else {
             return None;
         };
-        let TextState::Ready(text) = &self.text else {
-            return None;
+        let lzo = self.hosts.host(id).is_some_and(|host| host.lzo);
+        let load = match (files, &self.text) {
+            (Some(files), _) => Load::Files(files),
+            (None, TextState::Ready(text)) => Load::Text {
+                version: if lzo { Version::V2 } else { Version::V1 },
+                argv: self.plan.argv,
+                text,
+            },
+            _ => return None,
         };
         let job = self.job;
         let host = self
             .hosts
             .host(id)
             .expect("the scheduler got it from this list");
-        // Hosts with `,cpp` get preprocessed text too, for as long as there is no include scanner.
-        let version = if host.lzo { Version::V2 } else { Version::V1 };
         let start = Instant::now();
-        let answer = exchange::exchange(
-            &mut link,
-            version,
-            self.plan.argv,
-            text,
-            job.settings.io_timeout,
-            |phase| job.show(phase, host.name(), slot),
-        )
-        .await;
+        let show = |phase| job.show(phase, host.name(), slot);
+        let io_timeout = job.settings.io_timeout;
+        let answer = exchange::exchange(&mut link, load, io_timeout, show).await;
+        let answer = match answer {
+            Ok((reply, traffic)) if reply.version.sends_files() => {
+                match judge::judge(reply, self.plan.invocation) {
+                    Ok(reply) => Ok((reply, traffic)),
+                    Err(why) => {
+                        self.send_text_instead(id, slot, why);
+                        return None;
+                    }
+                }
+            }
+            answer => answer,
+        };
         match answer {
             Ok((reply, traffic)) => {
                 let mut ended = job.ended.borrow_mut();
@@ -291,6 +359,15 @@ impl<'a> Run<'a> {
                 None
             }
         }
+    }
+
+    /// The host's answer to source and headers is not what a compile here makes: the same host gets text.
+    fn send_text_instead(&mut self, id: HostId, slot: u32, why: NotAsHere) {
+        self.job.agent.file_hosts.learn(id, why);
+        self.files = None;
+        let host = self.hosts.host(id).map_or("localhost", |host| &host.text);
+        self.say_why_text(host, why);
+        self.connect(id, slot);
     }
 
     fn host_failed(&mut self, id: HostId, failure: &HostFailure, ticket: &Ticket) {
@@ -352,24 +429,5 @@ impl<'a> Run<'a> {
 
     fn name(&self, id: HostId) -> &str {
         self.hosts.host(id).map_or("localhost", |host| host.name())
-    }
-}
-
-impl Seat<'_> {
-    fn place(&self) -> Option<(HostId, u32)> {
-        match self {
-            Self::None => None,
-            Self::Connecting(host, slot, _) | Self::Connected(host, slot, _) => {
-                Some((*host, *slot))
-            }
-        }
-    }
-
-    /// The end of connecting. Waits for ever when nothing is being connected.
-    async fn connected(&mut self) -> Result<Link, HostFailure> {
-        match self {
-            Self::Connecting(.., link) => link.as_mut().await,
-            Self::None | Self::Connected(..) => std::future::pending().await,
-        }
     }
 }

@@ -4,6 +4,7 @@
 //! stays open to the end: a stock server takes its end for a client that has gone. Time runs out when no byte moved in
 //! either direction for the timeout; nothing moves while the server compiles, so the timeout bounds the compile too.
 
+use std::borrow::Cow;
 use std::cell::Cell;
 use std::fs::File;
 use std::io;
@@ -16,6 +17,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::connect::Link;
 use crate::failure::HostFailure;
+use crate::scanning::Parcel;
 
 /// How much is read or written at once, in bytes.
 const CHUNK_BYTES: usize = 64 << 10;
@@ -46,31 +48,60 @@ pub(crate) struct Traffic {
     pub(crate) remote: Duration,
 }
 
+/// What a server shall compile.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Load<'a> {
+    /// Preprocessed text, in protocol 1 or 2.
+    Text {
+        version: Version,
+        argv: &'a [Vec<u8>],
+        text: &'a Text,
+    },
+    /// Source and headers, in protocol 3.
+    Files(&'a FilesJob),
+}
+
+/// A compile of source and headers.
+#[derive(Debug)]
+pub(crate) struct FilesJob {
+    /// The command, compiler first.
+    pub(crate) argv: Vec<Vec<u8>>,
+    /// The working directory.
+    pub(crate) cwd: Vec<u8>,
+    /// Everything that it reads.
+    pub(crate) parcel: Parcel,
+}
+
+impl Load<'_> {
+    fn version(self) -> Version {
+        match self {
+            Self::Text { version, .. } => version,
+            Self::Files(_) => Version::V3,
+        }
+    }
+}
+
 /// The body as it will be sent.
 enum Body<'a> {
     /// Read in pieces while it is sent, so that a waiting job costs no second copy.
     Plain(&'a Text),
     Packed(Packed),
+    /// Borrowed from what all jobs share.
+    Parts(Vec<Cow<'a, [u8]>>),
 }
 
-/// Has a server compile a text.
+/// Has a server compile.
 ///
 /// # Errors
 /// No usable answer came.
 pub(crate) async fn exchange(
     link: &mut Link,
-    version: Version,
-    argv: &[Vec<u8>],
-    text: &Text,
+    load: Load<'_>,
     io_timeout: Duration,
     show: impl Fn(Phase),
 ) -> Result<(Reply, Traffic), HostFailure> {
-    let body = pack(version, text).await?;
-    let body_len = match &body {
-        Body::Plain(text) => usize::try_from(text.len).expect("limited by the caller"),
-        Body::Packed(packed) => packed.len(),
-    };
-    let head = stock::request::encode_head(version, argv, body_len)?;
+    let version = load.version();
+    let (head, body, body_len) = prepare(load).await?;
     show(Phase::Send);
 
     let traffic = Traffic {
@@ -111,6 +142,30 @@ pub(crate) async fn exchange(
             hint: link.last_words().await,
         }),
         Err(failure) => Err(failure),
+    }
+}
+
+/// Everything up to the body, the body, and the body's length in bytes.
+async fn prepare(load: Load<'_>) -> Result<(Vec<u8>, Body<'_>, usize), HostFailure> {
+    match load {
+        Load::Text {
+            version,
+            argv,
+            text,
+        } => {
+            let body = pack(version, text).await?;
+            let len = match &body {
+                Body::Packed(packed) => packed.len(),
+                _ => usize::try_from(text.len).expect("limited by the caller"),
+            };
+            let head = stock::request::encode_head(version, argv, len)?;
+            Ok((head, body, len))
+        }
+        Load::Files(job) => {
+            let parts = stock::request::encode_files(&job.cwd, &job.argv, &job.parcel.files)?;
+            let len = parts.iter().map(|part| part.len()).sum();
+            Ok((Vec::new(), Body::Parts(parts), len))
+        }
     }
 }
 
@@ -203,6 +258,17 @@ async fn send<S: Fn(Phase)>(
             for chunk in rest.chunks(CHUNK_BYTES) {
                 write(writer, chunk, pace).await?;
             }
+        }
+        Body::Parts(parts) => {
+            // Most are small: together they go in few system calls.
+            for part in parts {
+                head.extend_from_slice(part);
+                if head.len() >= CHUNK_BYTES {
+                    write(writer, &head, pace).await?;
+                    head.clear();
+                }
+            }
+            write(writer, &head, pace).await?;
         }
         Body::Plain(text) => {
             // Head and first piece go together, so that they share packets.

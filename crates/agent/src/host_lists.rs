@@ -170,6 +170,21 @@ impl JobHosts {
         self.hosts.get(&id).filter(|host| !host.is_local())
     }
 
+    /// Whether there are hosts that take source and headers (`,lzo,cpp`).
+    pub(crate) fn some_take_files(&self) -> bool {
+        self.remote().any(|host| host.protocol().sends_files())
+    }
+
+    /// Whether all do.
+    pub(crate) fn all_take_files(&self) -> bool {
+        self.remote().all(|host| host.protocol().sends_files())
+    }
+
+    fn remote(&self) -> impl Iterator<Item = &Host> {
+        let candidates = self.candidates.iter();
+        candidates.filter_map(|candidate| self.host(candidate.host))
+    }
+
     /// The hosts in the order in which this job should meet them.
     pub(crate) fn candidates_for(&self, job: u64) -> Arc<[Candidate]> {
         if !self.randomize {

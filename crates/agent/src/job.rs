@@ -10,6 +10,7 @@ use std::io;
 use std::rc::Rc;
 use std::time::Duration;
 
+use cmdline::Invocation;
 use place::{Event, JobId, WhyHere};
 use stock::Phase;
 use tokio::sync::mpsc;
@@ -20,9 +21,10 @@ use wire::{JobRequest, LogLevel, LogLine, ToAgent, ToShim};
 use crate::answer;
 use crate::dispatch::{Needs, Order, Ticket};
 use crate::distribute::{self, Outcome, Run};
-use crate::exchange::Text;
+use crate::exchange::{FilesJob, Text};
 use crate::host_lists::JobHosts;
-use crate::plan::{self, Local};
+use crate::plan::{self, FilesWords, Local};
+use crate::scanning::WhyText;
 use crate::serve::Agent;
 use crate::settings::Settings;
 use crate::shim::{Reader, Writer};
@@ -114,14 +116,14 @@ async fn story(job: &Job, inbox: &mut Inbox) -> io::Result<()> {
         job.log(LogLevel::Warning, complaint.clone());
     }
     // What would a host have to run?
-    let argv = plan::host_argv(
+    let commands = plan::host_commands(
         &job.request,
         &invocation,
         &job.settings,
         &job.agent.compilers,
     );
-    let argv = match argv.await {
-        Ok(argv) => argv,
+    let commands = match commands.await {
+        Ok(commands) => commands,
         Err(local) => return stay(job, &hosts, local).await,
     };
     // Is there anything to preprocess?
@@ -134,14 +136,21 @@ async fn story(job: &Job, inbox: &mut Inbox) -> io::Result<()> {
         },
     };
 
+    // Do hosts preprocess by themselves? Then find out what they need for it.
+    let files = match text {
+        None if hosts.some_take_files() => to_send(job, &invocation, commands.files).await,
+        _ => None,
+    };
+
     // Wait for a slot; preprocess and connect; send and receive; on failure go on to another host.
-    let mut ticket = distributable(job, &hosts, text.as_ref());
+    let mut ticket = distributable(job, &hosts, text.as_ref(), files.as_ref());
     let plan = distribute::Plan {
-        argv: &argv,
+        invocation: &invocation,
+        argv: &commands.text,
         preprocess: invocation.preprocess_argv(),
         source: source.to_string_lossy().into_owned(),
     };
-    let mut run = Run::new(job, &plan, &hosts, text);
+    let mut run = Run::new(job, &plan, &hosts, text, files.as_ref());
     let outcome = run.see_through(&mut ticket, inbox).await?;
 
     // Hand over what came of it.
@@ -218,12 +227,38 @@ pub(crate) async fn become_compiler(job: &Job, slot: u32, local: Local) -> io::R
     std::future::pending().await
 }
 
-fn distributable(job: &Job, hosts: &Rc<JobHosts>, text: Option<&Text>) -> Ticket {
+/// Source and headers for hosts; `None` if it has to be preprocessed here.
+async fn to_send(
+    job: &Job,
+    invocation: &Invocation,
+    words: Result<FilesWords, WhyText>,
+) -> Option<FilesJob> {
+    let found = plan::files_job(&job.request, invocation, words, &job.agent.scanner);
+    match found.await {
+        Ok(files) => Some(files),
+        Err(why) => {
+            let text = format!("{} is preprocessed here: {why}", job.file);
+            job.log(LogLevel::Info, text);
+            None
+        }
+    }
+}
+
+fn distributable(
+    job: &Job,
+    hosts: &Rc<JobHosts>,
+    text: Option<&Text>,
+    files: Option<&FilesJob>,
+) -> Ticket {
+    let estimate = || match job.agent.sizes.estimate(&job.request) {
+        0 => files.map_or(0, |files| files.parcel.bytes),
+        known => known,
+    };
     let arrival = Event::Arrived(place::Job {
         id: job.id,
         candidates: hosts.candidates_for(job.id.0),
-        cost: text.map_or_else(|| job.agent.sizes.estimate(&job.request), |text| text.len),
-        preprocessed: text.is_some(),
+        cost: text.map_or_else(estimate, |text| text.len),
+        preprocessed: text.is_some() || (files.is_some() && hosts.all_take_files()),
         may_run_locally: job.settings.fallback,
         local_slots: hosts.local_slots,
         preprocess_slots: hosts.preprocess_slots,

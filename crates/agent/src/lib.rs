@@ -26,6 +26,8 @@ mod dispatch;
 
 mod distribute;
 
+mod seat;
+
 mod connect;
 
 mod socks;
@@ -34,7 +36,11 @@ mod exchange;
 
 mod failure;
 
+mod judge;
+
 mod answer;
+
+pub mod scanning;
 
 mod events;
 mod shim;

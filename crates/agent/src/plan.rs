@@ -11,7 +11,8 @@ use wire::event::LocalReason;
 use wire::{JobRequest, LogLevel};
 
 use crate::compilers::Compilers;
-use crate::exchange::Text;
+use crate::exchange::{FilesJob, Text};
+use crate::scanning::{Order, ScanService, WhyText};
 use crate::settings::Settings;
 use crate::why::Why;
 
@@ -76,16 +77,33 @@ pub(crate) fn understand(job: &JobRequest, compilers: &Compilers) -> Result<Invo
     })
 }
 
-/// The command line for hosts, compiler first.
+/// What hosts have to run: commands with the compiler's name first.
+#[derive(Debug)]
+pub(crate) struct HostCommands {
+    /// On preprocessed text.
+    pub(crate) text: Vec<Vec<u8>>,
+    /// On source and headers.
+    pub(crate) files: Result<FilesWords, WhyText>,
+}
+
+/// A command on source and headers.
+#[derive(Debug)]
+pub(crate) struct FilesWords {
+    pub(crate) argv: Vec<Vec<u8>>,
+    /// Directories and files that its options name.
+    pub(crate) named: Vec<OsString>,
+}
+
+/// The commands for hosts.
 ///
 /// # Errors
 /// Why it stays here after all.
-pub(crate) async fn host_argv(
+pub(crate) async fn host_commands(
     job: &JobRequest,
     invocation: &Invocation,
     settings: &Settings,
     compilers: &Compilers,
-) -> Result<Vec<Vec<u8>>, Local> {
+) -> Result<HostCommands, Local> {
     let expanded = if invocation.native_options().is_empty() {
         None
     } else {
@@ -98,10 +116,70 @@ pub(crate) async fn host_argv(
     } else {
         (job.compiler.clone(), Vec::new())
     };
-    let mut argv = vec![name];
-    argv.extend(invocation.server_argv(compilers_cwd(job)));
-    argv.extend(more);
-    Ok(argv.into_iter().map(OsString::into_vec).collect())
+    let whole = |argv: Vec<OsString>| {
+        let words = [name.clone()].into_iter().chain(argv).chain(more.clone());
+        words.map(OsString::into_vec).collect()
+    };
+    let files = may_send_files(job, invocation).and_then(|()| {
+        let words = invocation.files_command(compilers_cwd(job));
+        words.map_err(|word| WhyText::Word(word.to_string_lossy().into_owned()))
+    });
+    Ok(HostCommands {
+        text: whole(invocation.server_argv(compilers_cwd(job))),
+        files: files.map(|command| FilesWords {
+            argv: whole(command.argv),
+            named: command.paths,
+        }),
+    })
+}
+
+/// What stands against a host that preprocesses, as far as the command line tells.
+fn may_send_files(job: &JobRequest, invocation: &Invocation) -> Result<(), WhyText> {
+    let dependency = invocation.dependency();
+    if dependency.is_some_and(|dependency| !dependency.is_rewritable()) {
+        return Err(WhyText::Target);
+    }
+    if !invocation.debug_info() {
+        return Ok(());
+    }
+    let compressed = |word: &OsString| {
+        let word = word.as_bytes();
+        word.starts_with(b"-gz") && word != b"-gz=none"
+    };
+    if invocation.args().iter().any(compressed) {
+        return Err(WhyText::CompressedDebug);
+    }
+    // Clang is told the directory, GCC asks the system.
+    if invocation.driver().family == cmdline::Family::Gcc && compilers_cwd(job) != job.cwd {
+        return Err(WhyText::Directory);
+    }
+    Ok(())
+}
+
+/// Finds and packs what a host needs to preprocess by itself.
+///
+/// # Errors
+/// Why it has to be preprocessed here.
+pub(crate) async fn files_job(
+    job: &JobRequest,
+    invocation: &Invocation,
+    words: Result<FilesWords, WhyText>,
+    scanner: &ScanService,
+) -> Result<FilesJob, WhyText> {
+    let words = words?;
+    let order = Order {
+        compiler: job.compiler.clone(),
+        compiler_path: job.compiler_path.clone().into(),
+        invocation: invocation.clone(),
+        cwd: job.cwd.clone().into(),
+        env: job.env.clone(),
+        named: words.named,
+    };
+    Ok(FilesJob {
+        parcel: scanner.parcel(order).await?,
+        argv: words.argv,
+        cwd: job.cwd.as_bytes().to_vec(),
+    })
 }
 
 /// The directory as the compiler would name it in debug information: `$PWD` if that is this directory.

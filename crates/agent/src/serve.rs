@@ -25,6 +25,8 @@ use crate::connect::Resolver;
 use crate::dispatch::Dispatcher;
 use crate::events::Watchers;
 use crate::host_lists::HostLists;
+use crate::judge::FileHosts;
+use crate::scanning::ScanService;
 use crate::side_log::SideLog;
 use crate::sizes::Sizes;
 use crate::state_files::StateFiles;
@@ -52,6 +54,8 @@ pub(crate) struct Agent {
     pub(crate) states: StateFiles,
     pub(crate) watchers: Watchers,
     pub(crate) sizes: Sizes,
+    pub(crate) scanner: ScanService,
+    pub(crate) file_hosts: FileHosts,
     pub(crate) side_log: Rc<SideLog>,
     uid: u32,
     jobs: Cell<u64>,
@@ -113,6 +117,8 @@ pub(crate) async fn serve(listener: std_unix::UnixListener, config: Config) -> i
         states: StateFiles::new(state_tag(&config.socket_name)),
         watchers: Watchers::default(),
         sizes: Sizes::default(),
+        scanner: ScanService::default(),
+        file_hosts: FileHosts::default(),
         side_log,
         uid: sys::socket::peer_uid(&listener)?,
         jobs: Cell::new(0),

@@ -1,0 +1,117 @@
+//! What a host that preprocessed made of source and headers: is it what a compile here makes?
+//!
+//! Stock servers compile below a directory of their own, `…/distccd_XXXXXX`, and that name can get into an object
+//! (`__FILE__`, debug information), or as a run of slashes that they write over it. And they use the system's headers
+//! of their own machine, of which some may be missing. Neither shall reach the user: such a compile is preprocessed
+//! here and sent again.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::time::Duration;
+
+use cmdline::Invocation;
+use place::HostId;
+use stock::Reply;
+use tokio::time::Instant;
+
+/// How the name of a stock server's directory for one job begins.
+const SERVER_ROOT: &[u8] = b"/distccd_";
+
+/// What a stock server writes over that name in debug information: at least `/tmp/distccd_XXXXXX` of it.
+const OVERWRITTEN: &[u8] = b"///////////////////";
+
+/// What compilers say when a header is missing, in the C locale.
+const MISSING_HEADER: &[&str] = &["No such file or directory", "file not found"];
+
+/// How long a host without some header gets preprocessed text only. Somebody may install it.
+const TEXT_ONLY_FOR: Duration = Duration::from_secs(600);
+
+/// Why a host's answer is not used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum NotAsHere {
+    #[error("debug information made there names the server's directory")]
+    Debug,
+    #[error("the object made there names the server's directory")]
+    Object,
+    #[error("a header is missing there")]
+    MissingHeader,
+    #[error("no usable dependency file came back")]
+    Dependency,
+}
+
+/// Looks at an answer, and brings its dependency file into the form that it has here.
+///
+/// # Errors
+/// Why it cannot be used.
+pub(crate) fn judge(mut reply: Reply, invocation: &Invocation) -> Result<Reply, NotAsHere> {
+    if reply.wait_status != 0 {
+        let stderr = String::from_utf8_lossy(&reply.stderr);
+        let misses = MISSING_HEADER.iter().any(|words| stderr.contains(words));
+        return if misses {
+            Err(NotAsHere::MissingHeader)
+        } else {
+            Ok(reply)
+        };
+    }
+    let names = |text: &[u8]| memchr::memmem::find(&reply.object, text).is_some();
+    if names(SERVER_ROOT) || (invocation.debug_info() && names(OVERWRITTEN)) {
+        return Err(if invocation.debug_info() {
+            NotAsHere::Debug
+        } else {
+            NotAsHere::Object
+        });
+    }
+    let deps = reply.deps.take();
+    if let Some(dependency) = invocation.dependency() {
+        let text = deps.and_then(|text| dependency.rewrite(&text, invocation.driver().family));
+        let text = text.filter(|text| memchr::memmem::find(text, SERVER_ROOT).is_none());
+        reply.deps = Some(text.ok_or(NotAsHere::Dependency)?);
+    }
+    Ok(reply)
+}
+
+/// What was learned about hosts that take files.
+#[derive(Debug, Default)]
+pub(crate) struct FileHosts {
+    learned: RefCell<HashMap<HostId, Learned>>,
+}
+
+#[derive(Debug, Default)]
+struct Learned {
+    spoils_debug: bool,
+    text_until: Option<Instant>,
+}
+
+impl FileHosts {
+    /// Whether a host may get files.
+    ///
+    /// # Errors
+    /// Why not.
+    pub(crate) fn may_get_files(&self, host: HostId, debug_info: bool) -> Result<(), NotAsHere> {
+        let all = self.learned.borrow();
+        let Some(learned) = all.get(&host) else {
+            return Ok(());
+        };
+        if debug_info && learned.spoils_debug {
+            return Err(NotAsHere::Debug);
+        }
+        if learned
+            .text_until
+            .is_some_and(|until| Instant::now() < until)
+        {
+            return Err(NotAsHere::MissingHeader);
+        }
+        Ok(())
+    }
+
+    /// Takes note of an answer that could not be used.
+    pub(crate) fn learn(&self, host: HostId, why: NotAsHere) {
+        let mut all = self.learned.borrow_mut();
+        let learned = all.entry(host).or_default();
+        match why {
+            NotAsHere::Debug => learned.spoils_debug = true,
+            NotAsHere::MissingHeader => learned.text_until = Some(Instant::now() + TEXT_ONLY_FOR),
+            NotAsHere::Object | NotAsHere::Dependency => {}
+        }
+    }
+}

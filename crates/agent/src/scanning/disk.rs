@@ -1,0 +1,130 @@
+//! The scanner's files: this machine's, as of one moment.
+
+use std::fs::{self, Metadata};
+use std::io::ErrorKind;
+use std::os::unix::ffi::OsStringExt;
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::path::Path;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use scan::{Files, Found, Stamp};
+
+/// How old a change must be for a later one to be sure to get another time: some ticks of the coarse clock that file
+/// systems stamp changes with (1 to 10 ms).
+const SETTLED_AFTER: Duration = Duration::from_millis(50);
+
+/// The files of this machine, for one scan.
+#[derive(Debug, Clone, Copy)]
+pub struct Disk {
+    settled_before_ns: i128,
+}
+
+impl Disk {
+    /// For a scan that starts now.
+    #[must_use]
+    pub fn now() -> Self {
+        let now = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default();
+        Self {
+            settled_before_ns: nanoseconds(now) - nanoseconds(SETTLED_AFTER),
+        }
+    }
+
+    /// Whether a later change of a file is bound to give it another stamp.
+    pub(crate) fn is_settled(self, stamp: &Stamp) -> bool {
+        stamp.mtime_ns.max(stamp.ctime_ns) < self.settled_before_ns
+    }
+
+    fn found(self, metadata: &Metadata) -> (Found, bool) {
+        let stamp = stamp(metadata);
+        let kind = metadata.file_type();
+        if kind.is_file() {
+            (Found::File(stamp), self.is_settled(&stamp))
+        } else if kind.is_dir() {
+            (Found::Dir(stamp), self.is_settled(&stamp))
+        } else if kind.is_char_device()
+            && fs::metadata("/dev/null").is_ok_and(|null| null.rdev() == metadata.rdev())
+        {
+            (Found::Null, true)
+        } else {
+            (Found::Unreadable, true)
+        }
+    }
+}
+
+/// What a file is known by.
+pub(crate) fn stamp(metadata: &Metadata) -> Stamp {
+    Stamp {
+        dev: metadata.dev(),
+        ino: metadata.ino(),
+        size: metadata.size(),
+        mtime_ns: i128::from(metadata.mtime()) * 1_000_000_000 + i128::from(metadata.mtime_nsec()),
+        ctime_ns: i128::from(metadata.ctime()) * 1_000_000_000 + i128::from(metadata.ctime_nsec()),
+    }
+}
+
+fn nanoseconds(duration: Duration) -> i128 {
+    i128::try_from(duration.as_nanos()).unwrap_or(i128::MAX)
+}
+
+impl Files for Disk {
+    fn look(&mut self, path: &Path) -> (Found, bool) {
+        // Links are rare, so most looks are one system call.
+        let is_link = match fs::symlink_metadata(path) {
+            Ok(metadata) if metadata.is_symlink() => true,
+            Ok(metadata) => return self.found(&metadata),
+            Err(error) if is_absent(error.kind()) => return (Found::Absent, true),
+            Err(_) => return (Found::Unreadable, false),
+        };
+        match fs::metadata(path) {
+            Ok(metadata) => self.found(&metadata),
+            Err(error) if is_link && is_absent(error.kind()) => (Found::Dangling, true),
+            Err(_) => (Found::Unreadable, false),
+        }
+    }
+
+    fn read(&mut self, path: &Path) -> Option<Vec<u8>> {
+        fs::read(path).ok()
+    }
+
+    fn link(&mut self, path: &Path) -> Option<Vec<u8>> {
+        let target = fs::read_link(path).ok()?;
+        Some(target.into_os_string().into_vec())
+    }
+}
+
+fn is_absent(kind: ErrorKind) -> bool {
+    matches!(kind, ErrorKind::NotFound | ErrorKind::NotADirectory)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::symlink;
+
+    #[test]
+    fn everything_that_can_be_at_a_path() {
+        let temp = tempfile::tempdir().unwrap();
+        let at = |name: &str| temp.path().join(name);
+        fs::write(at("file"), "12").unwrap();
+        symlink("file", at("link")).unwrap();
+        symlink("nowhere", at("dangling")).unwrap();
+        let mut disk = Disk::now();
+        let mut look = |name: &str| disk.look(&at(name)).0;
+        let Found::File(stamp) = look("file") else {
+            panic!("not a file");
+        };
+        assert_eq!(stamp.size, 2);
+        assert_eq!(look("link"), Found::File(stamp));
+        assert_eq!(look("dangling"), Found::Dangling);
+        assert_eq!(look("absent"), Found::Absent);
+        assert_eq!(look("file/below"), Found::Absent);
+        assert!(matches!(look(""), Found::Dir(_)));
+        assert_eq!(disk.look(Path::new("/dev/null")).0, Found::Null);
+        assert_eq!(disk.link(&at("link")), Some(b"file".to_vec()));
+        assert_eq!(disk.read(&at("link")), Some(b"12".to_vec()));
+        // Just written: it could change again within the same tick.
+        assert!(!disk.look(&at("file")).1);
+    }
+}

@@ -1,0 +1,243 @@
+//! Which files a compile reads, on this machine: the scanner with real files and real compilers.
+//!
+//! The scanner itself (crate `scan`) touches nothing. Here it gets the file system ([`Disk`]) and what compilers say
+//! of themselves: asked once per compiler file, options that matter, and variables that lead it elsewhere.
+
+mod ask;
+mod disk;
+mod parcel;
+mod service;
+mod why_text;
+
+use std::collections::HashMap;
+use std::ffi::{OsStr, OsString};
+use std::fs;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::{Path, PathBuf};
+
+use cmdline::Invocation;
+use scan::{Language, Options, Request, Scan, Scanner, Stamp, ToolchainId};
+
+pub use ask::AskError;
+use ask::Asker;
+pub use disk::Disk;
+pub(crate) use parcel::Parcel;
+pub(crate) use service::{Order, ScanService};
+pub(crate) use why_text::WhyText;
+pub use why_text::describe;
+
+/// Rounds of questions and answers: an answer can lead to headers with other questions.
+const ROUNDS_MAX: usize = 4;
+
+/// Most toolchains (compiler, options and language) that are remembered; beyond that everything is forgotten. A build
+/// has a handful, each of some 20 KiB.
+const TOOLCHAINS_MAX: usize = 512;
+
+/// Variables that change which programs a compiler runs or what it says.
+const QUESTION_VARIABLES: &[&str] = &["COMPILER_PATH", "GCC_EXEC_PREFIX", "PATH"];
+
+/// One compile.
+#[derive(Debug, Clone)]
+pub struct Compile<'a> {
+    /// The compiler as it was called.
+    pub compiler: &'a OsStr,
+    /// Where it is; relative to the working directory unless absolute.
+    pub compiler_path: &'a Path,
+    /// Its command line, understood.
+    pub invocation: &'a Invocation,
+    /// Its working directory; absolute.
+    pub cwd: &'a Path,
+    /// Its environment, as far as it matters.
+    pub env: &'a [(OsString, OsString)],
+}
+
+/// What a scan found.
+#[derive(Debug, Clone)]
+pub struct Found {
+    /// The files.
+    pub scan: Scan,
+    /// Where the compiler looks for headers by itself: normal absolute paths that exist, none inside another.
+    pub system_dirs: Vec<PathBuf>,
+    /// `CPATH` or a relative of it adds to the search.
+    pub has_search_variables: bool,
+}
+
+/// Everything that the answers of a compiler depend on.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct Key {
+    compiler: OsString,
+    path: PathBuf,
+    identity: Stamp,
+    variables: Vec<Option<OsString>>,
+    words: Vec<OsString>,
+    /// Only where a word names a file relative to it.
+    cwd: Option<PathBuf>,
+}
+
+#[derive(Debug)]
+struct Known {
+    id: ToolchainId,
+    asker: Asker,
+    system_dirs: Vec<PathBuf>,
+}
+
+/// A scanner with the compilers that it has met.
+#[derive(Debug, Default)]
+pub struct Scanning {
+    scanner: Scanner,
+    known: HashMap<Key, Known>,
+}
+
+impl Scanning {
+    /// A scanner that knows nothing yet.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Finds the files that a compile reads. Runs the compiler to ask it about itself where that is not known yet.
+    ///
+    /// # Errors
+    /// The compiler does not answer.
+    pub fn scan(&mut self, compile: &Compile<'_>) -> Result<Found, AskError> {
+        let options = options(compile.invocation);
+        let key = key(compile, &options)?;
+        if !self.known.contains_key(&key) {
+            self.meet(key.clone(), compile)?;
+        }
+        let known = &self.known[&key];
+        let cpath = directories(compile.env, "CPATH");
+        let language_path = language_variable(&options)
+            .map(|name| directories(compile.env, name))
+            .unwrap_or_default();
+        let request = Request {
+            toolchain: known.id,
+            options: &options,
+            cwd: compile.cwd,
+            cpath: &cpath,
+            language_path: &language_path,
+        };
+        let mut disk = Disk::now();
+        let mut scan = self.scanner.scan(&mut disk, &request);
+        for _ in 0..ROUNDS_MAX {
+            if scan.questions.is_empty() {
+                break;
+            }
+            let answers = known.asker.answers(&scan.questions);
+            if answers.is_empty() {
+                break;
+            }
+            self.scanner.answer(known.id, &answers);
+            scan = self.scanner.scan(&mut disk, &request);
+        }
+        Ok(Found {
+            scan,
+            system_dirs: known.system_dirs.clone(),
+            has_search_variables: !cpath.is_empty() || !language_path.is_empty(),
+        })
+    }
+
+    fn meet(&mut self, key: Key, compile: &Compile<'_>) -> Result<(), AskError> {
+        let asker = Asker {
+            compiler: key.compiler.clone(),
+            path: key.path.clone(),
+            words: key.words.clone(),
+            cwd: compile.cwd.to_owned(),
+            env: compile.env.to_vec(),
+        };
+        let toolchain = asker.toolchain()?;
+        if self.known.len() >= TOOLCHAINS_MAX {
+            *self = Self::new();
+        }
+        let system_dirs = outermost(toolchain.dirs());
+        let id = self.scanner.learn(toolchain);
+        self.known.insert(
+            key,
+            Known {
+                id,
+                asker,
+                system_dirs,
+            },
+        );
+        Ok(())
+    }
+}
+
+/// The scanner's view of the command line. It judges the language by the file's name, the C++ drivers do not.
+fn options(invocation: &Invocation) -> Options {
+    let options = Options::parse(invocation.args());
+    let is_cxx = invocation.driver().cxx && invocation.language() == Some(cmdline::Language::Cxx);
+    if is_cxx && options.language() == Some(Language::Source("c")) {
+        let mut args: Vec<OsString> = vec!["-x".into(), "c++".into()];
+        args.extend_from_slice(invocation.args());
+        return Options::parse(&args);
+    }
+    options
+}
+
+fn key(compile: &Compile<'_>, options: &Options) -> Result<Key, AskError> {
+    let path = compile.cwd.join(compile.compiler_path);
+    let metadata = fs::metadata(&path).map_err(|source| AskError::Run {
+        compiler: path.clone(),
+        source,
+    })?;
+    let mut words = options.told().to_vec();
+    if let Some(language) = options.language() {
+        words.extend(["-x".into(), language.option().into()]);
+    }
+    let cwd = words
+        .iter()
+        .any(|word| ask::names_file(word))
+        .then(|| compile.cwd.to_owned());
+    Ok(Key {
+        compiler: compile.compiler.to_owned(),
+        path,
+        identity: disk::stamp(&metadata),
+        variables: QUESTION_VARIABLES
+            .iter()
+            .map(|name| var(compile.env, name).cloned())
+            .collect(),
+        words,
+        cwd,
+    })
+}
+
+fn var<'a>(env: &'a [(OsString, OsString)], name: &str) -> Option<&'a OsString> {
+    env.iter()
+        .find_map(|(key, value)| (key == name).then_some(value))
+}
+
+/// The variable that adds directories for a language.
+fn language_variable(options: &Options) -> Option<&'static str> {
+    Some(match options.language()? {
+        Language::Source("c") => "C_INCLUDE_PATH",
+        Language::Source("c++") => "CPLUS_INCLUDE_PATH",
+        Language::Source("objective-c") => "OBJC_INCLUDE_PATH",
+        Language::Source("objective-c++") => "OBJCPLUS_INCLUDE_PATH",
+        _ => return None,
+    })
+}
+
+/// The directories of a variable; an empty one is the working directory, an empty variable is none.
+fn directories(env: &[(OsString, OsString)], name: &str) -> Vec<PathBuf> {
+    let Some(value) = var(env, name).filter(|value| !value.is_empty()) else {
+        return Vec::new();
+    };
+    let dirs = value.as_bytes().split(|&byte| byte == b':');
+    dirs.map(|dir| match dir {
+        b"" => PathBuf::from("."),
+        dir => PathBuf::from(OsString::from_vec(dir.to_vec())),
+    })
+    .collect()
+}
+
+/// The real paths of directories, without those inside others.
+fn outermost(dirs: &[PathBuf]) -> Vec<PathBuf> {
+    let mut real: Vec<PathBuf> = dirs
+        .iter()
+        .filter_map(|dir| fs::canonicalize(dir).ok())
+        .collect();
+    real.sort();
+    real.dedup_by(|inner, outer| inner.starts_with(outer));
+    real
+}
