@@ -95,7 +95,10 @@ impl Server {
                 return server;
             }
             let log = server.kill();
-            assert!(log.contains("Address already in use"), "the server does not start:\n{log}");
+            assert!(
+                log.contains("Address already in use"),
+                "the server does not start:\n{log}"
+            );
         }
         panic!("no free port after {PORTS_TRIED_MAX} attempts");
     }

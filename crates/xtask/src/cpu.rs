@@ -36,15 +36,54 @@ pub(crate) fn measure(command: &mut Command) -> Result<Cost, String> {
 
 /// User and system time of a running process and of its children that it waited for, to 10 ms.
 pub(crate) fn of_process(pid: Pid) -> Result<Duration, String> {
-    // Fields 14 to 17 of proc(5); the second, the name, may hold anything but ends with `)`.
-    const FIELDS_AFTER_NAME: usize = 11;
-    let path = format!("/proc/{}/stat", pid.as_raw_nonzero());
-    let text =
-        std::fs::read_to_string(&path).map_err(|error| format!("cannot read {path}: {error}"))?;
-    let (_, fields) = text.rsplit_once(')').unwrap_or_default();
-    let fields = fields.split_whitespace().skip(FIELDS_AFTER_NAME).take(4);
-    let ticks: u64 = fields.filter_map(|field| field.parse::<u64>().ok()).sum();
-    Ok(Duration::from_millis(ticks * 1000 / USER_HZ))
+    let stat = Stat::read(&format!("{}", pid.as_raw_nonzero()));
+    stat.map(|stat| stat.cpu)
+        .ok_or_else(|| format!("process {pid:?} is gone"))
+}
+
+/// A process and all its descendants that are there now.
+pub(crate) fn family(head: Pid) -> Result<Vec<i32>, String> {
+    let entries = std::fs::read_dir("/proc").map_err(|error| format!("no /proc: {error}"))?;
+    let parents: Vec<(i32, i32)> = entries
+        .filter_map(|entry| {
+            let name = entry.ok()?.file_name();
+            let name = name.to_str()?;
+            Some((name.parse().ok()?, Stat::read(name)?.parent))
+        })
+        .collect();
+    let mut family = vec![head.as_raw_nonzero().get()];
+    let mut next = 0;
+    while let Some(&parent) = family.get(next) {
+        let children = parents.iter().filter(|(_, of)| *of == parent);
+        family.extend(children.map(|(pid, _)| *pid));
+        next += 1;
+    }
+    Ok(family)
+}
+
+/// What `/proc/PID/stat` tells (proc(5)).
+struct Stat {
+    parent: i32,
+    cpu: Duration,
+}
+
+impl Stat {
+    fn read(pid: &str) -> Option<Self> {
+        let text = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+        // The second field, the name, may hold anything but ends with `)`.
+        let (_, fields) = text.rsplit_once(')')?;
+        let fields: Vec<i64> = fields
+            .split_whitespace()
+            // The third is a letter.
+            .map(|field| field.parse().unwrap_or(0))
+            .collect();
+        // Fields 14 to 17: user and system time, its own and its children's.
+        let ticks: i64 = fields.get(11..15)?.iter().sum();
+        Some(Self {
+            parent: i32::try_from(*fields.get(1)?).ok()?,
+            cpu: Duration::from_millis(u64::try_from(ticks).ok()? * 1000 / USER_HZ),
+        })
+    }
 }
 
 /// The median, in milliseconds.

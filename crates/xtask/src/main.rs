@@ -9,6 +9,7 @@
 
 mod bench;
 mod cargo;
+mod control_group;
 mod cpu;
 mod demo;
 mod dist;
@@ -31,6 +32,7 @@ Tasks:
   bench startup     what one run of the shim costs, beside /bin/true and stock distcc
   bench client      what one compile costs the client, beside stock distcc
   bench handover    how long a freed slot stays empty while jobs wait, beside stock distcc
+  bench server      what one job costs a server, with and without its sandbox, beside stock distccd
   dist DIR          build for release and install into DIR, for packagers
 ";
 
@@ -45,6 +47,7 @@ fn main() -> ExitCode {
         ["bench", "startup"] => bench::startup::run(),
         ["bench", "client"] => bench::client::run(),
         ["bench", "handover"] => bench::handover::run(),
+        ["bench", "server"] => bench::server::run(),
         ["dist", dir] => dist::run(dir),
         ["--help" | "-h" | "help"] => {
             print!("{USAGE}");

@@ -18,6 +18,9 @@ const DOC: [&str; 5] = [
     "--document-private-items",
 ];
 
+/// A link to something private works there.
+const DOC_FLAGS: &str = "-D warnings -A rustdoc::private_intra_doc_links";
+
 /// How much is tested.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Scope {
@@ -55,7 +58,7 @@ pub(crate) fn run(scope: Scope) -> Result<(), String> {
     }
     steps.run("documentation", || {
         let mut command = cargo(&DOC);
-        succeed(command.env("RUSTDOCFLAGS", "-D warnings"))
+        succeed(command.env("RUSTDOCFLAGS", DOC_FLAGS))
     });
     let result = steps.finish();
     if !missing.is_empty() {
