@@ -86,12 +86,25 @@ impl Environment {
             listen_pid: text("LISTEN_PID"),
             listen_fds: text("LISTEN_FDS"),
             notify_socket: get("NOTIFY_SOCKET").filter(|path| !path.is_empty()),
-            job_env: KEPT_FOR_JOBS
-                .iter()
-                .filter_map(|name| Some((OsString::from(name), get(name)?)))
-                .collect(),
+            job_env: job_env(&get),
         })
     }
+}
+
+/// What jobs get of the server's variables. A server without a language, as services are started,
+/// takes the characters of its clients: GCC's quotes are other ones without them.
+fn job_env(get: impl Fn(&str) -> Option<OsString>) -> Vec<(OsString, OsString)> {
+    let mut env: Vec<_> = KEPT_FOR_JOBS
+        .iter()
+        .filter_map(|name| Some((OsString::from(name), get(name)?)))
+        .collect();
+    let is_language = |(name, _): &(OsString, OsString)| {
+        name.to_string_lossy().starts_with("LC_") || name == "LANG"
+    };
+    if !env.iter().any(is_language) {
+        env.push(("LC_CTYPE".into(), "C.UTF-8".into()));
+    }
+    env
 }
 
 #[cfg(test)]
@@ -112,7 +125,15 @@ mod tests {
         let environment = read(&[]).unwrap();
         assert_eq!(environment.io_time_max, Duration::from_secs(300));
         assert_eq!(environment.temp_dir, PathBuf::from("/tmp"));
-        assert!(!environment.saves_temps && environment.job_env.is_empty());
+        assert!(!environment.saves_temps);
+    }
+
+    #[test]
+    fn a_server_without_a_language_quotes_as_its_clients_do() {
+        let language = [("LC_CTYPE".into(), "C.UTF-8".into())];
+        assert_eq!(read(&[]).unwrap().job_env, language);
+        let kept = read(&[("LC_MESSAGES", "C")]).unwrap().job_env;
+        assert_eq!(kept, [("LC_MESSAGES".into(), "C".into())]);
     }
 
     #[test]

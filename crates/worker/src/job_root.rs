@@ -6,8 +6,10 @@
 //! - Preprocessed text (protocols 1 and 2) carries no directory. The compile runs in `/tmp`, as on
 //!   a stock server. Line markers in the text make the compiler show the client's names; the file
 //!   itself must not be found under one of these, or GCC would quote the wrong lines from it, so
-//!   it lies in a directory beside, with the client's file name, which Clang puts into the object.
-//!   Text without line markers lies where the client says, if that is a plain relative path.
+//!   it lies in a directory beside, with the client's file name.
+//! - Clang does not look for that file, but puts the name that it was called with into the debug
+//!   information; so does GCC with text that has no line markers. There the text lies where the
+//!   client says, if possible.
 //! - Protocol 3 gives absolute paths and the client's directory. Nothing is rewritten.
 //!
 //! Paths of the server's own directories need care: the client of protocol 3 also sends links that
@@ -21,7 +23,7 @@ use std::fs;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Component, Path, PathBuf};
 
-use cmdline::ServerCommand;
+use cmdline::{Driver, Family, ServerCommand};
 use stock::{Body, Input, Request, SentFile};
 use sys::sandbox::{JobLimits, JobSpec, Place, server_directory};
 
@@ -66,14 +68,15 @@ pub(crate) enum BadFiles {
 }
 
 impl Job {
-    /// Lays out the files of a checked request.
+    /// Lays out the files of a checked request. `has_root`: absolute paths are the job's own.
     pub(crate) fn new(
         command: &ServerCommand,
         program: PathBuf,
         request: Request,
+        has_root: bool,
     ) -> Result<Job, BadFiles> {
         match request.input {
-            Input::Preprocessed(text) => Ok(Job::preprocessed(command, program, text)),
+            Input::Preprocessed(text) => Ok(Job::preprocessed(command, program, text, has_root)),
             Input::Files(files) => {
                 let cwd = PathBuf::from(OsString::from_vec(request.cwd.unwrap_or_default()));
                 Job::with_files(command, program, cwd, files)
@@ -81,22 +84,31 @@ impl Job {
         }
     }
 
-    fn preprocessed(command: &ServerCommand, program: PathBuf, text: Vec<u8>) -> Job {
-        let source = &command.argv[command.source.word];
-        let source = if has_line_markers(&text) {
-            Path::new(TEXT_DIR).join(last_name(source)).into_os_string()
-        } else {
-            plain_name(source)
-        };
+    fn preprocessed(
+        command: &ServerCommand,
+        program: PathBuf,
+        text: Vec<u8>,
+        has_root: bool,
+    ) -> Job {
+        let given = &command.argv[command.source.word];
+        let is_clang = Driver::guess(&[&command.argv[0]]).family == Family::Clang;
         let output = plain_name(&command.argv[command.output.word]);
-        let dir = Path::new(PLAIN_DIR);
+        let as_given = (is_clang || !has_line_markers(&text))
+            .then(|| dir_where_it_can_lie(given, has_root))
+            .flatten()
+            .map(|dir| (dir, given.clone()))
+            .filter(|(dir, source)| resolve(dir, Path::new(source)) != dir.join(&output));
+        let (dir, source) = as_given.unwrap_or_else(|| {
+            let beside = Path::new(TEXT_DIR).join(last_name(given));
+            (PathBuf::from(PLAIN_DIR), beside.into_os_string())
+        });
         Job {
             program,
             argv: command.argv_for(&source, &output),
-            cwd: dir.to_path_buf(),
             outputs: vec![dir.join(output)],
             overlays: Vec::new(),
-            files: vec![Entry::File(dir.join(source), text)],
+            files: vec![Entry::File(resolve(&dir, Path::new(&source)), text)],
+            cwd: dir,
         }
     }
 
@@ -246,6 +258,29 @@ fn is_file_with(path: &Path, content: &[u8]) -> bool {
     len_is_same && fs::read(path).is_ok_and(|here| here == content)
 }
 
+/// The directory from which a client's path leads to a place of the job's own, if there is one.
+fn dir_where_it_can_lie(path: &OsStr, has_root: bool) -> Option<PathBuf> {
+    /// Levels up that are worth providing for.
+    const UP_MAX: usize = 16;
+    let is_option = path.as_bytes().starts_with(b"-");
+    let path = Path::new(path);
+    let is_taken = is_servers(path) || path.starts_with("/proc") || path.starts_with("/dev");
+    let (mut up, mut names) = (0, 0);
+    for part in path.components() {
+        match part {
+            Component::RootDir if has_root && !is_taken => {}
+            Component::CurDir => {}
+            Component::ParentDir if names == 0 && path.is_relative() => up += 1,
+            Component::Normal(_) => names += 1,
+            _ => return None,
+        }
+    }
+    (names > 0 && up <= UP_MAX && !is_option).then(|| {
+        let down: PathBuf = std::iter::repeat_n(TEXT_DIR, up).collect();
+        Path::new(PLAIN_DIR).join(down)
+    })
+}
+
 /// A path relative to a directory of our choice: the client's if it is nothing but names.
 fn plain_name(path: &OsStr) -> OsString {
     let relative = Path::new(path);
@@ -332,6 +367,61 @@ mod tests {
         );
         assert_eq!(leads("/home/u/link.h", "h.h"), "/home/u/h.h");
         assert_eq!(leads("/home/u/link.h", "/x/./h.h"), "/x/h.h");
+    }
+
+    #[test]
+    fn text_lies_where_the_client_says_if_nothing_is_there() {
+        for (path, dir) in [
+            ("a.c", Some("/tmp")),
+            ("./src/a.c", Some("/tmp")),
+            ("../../src/a.c", Some("/tmp/.distccd/.distccd")),
+            ("/home/u/a.c", Some("/tmp")),
+            ("src/../a.c", None),
+            ("/home/../a.c", None),
+            ("/usr/src/a.c", None),
+            ("/proc/a.c", None),
+            ("-a.c", None),
+            ("..", None),
+            ("/", None),
+            ("", None),
+        ] {
+            let found = dir_where_it_can_lie(OsStr::new(path), true);
+            assert_eq!(found.as_deref(), dir.map(Path::new), "{path}");
+        }
+        assert_eq!(dir_where_it_can_lie(OsStr::new("/home/a.c"), false), None);
+    }
+
+    #[test]
+    fn only_clang_is_given_marked_text_under_the_clients_name() {
+        let file = |compiler: &str, source: &str, text: &str| {
+            let argv = [compiler, "-c", source, "-o", "o/a.o"].map(OsString::from);
+            let command = cmdline::server_check(&argv, cmdline::Input::Preprocessed).unwrap();
+            let job = Job::preprocessed(&command, "x".into(), text.into(), true);
+            let [Entry::File(path, _)] = &job.files[..] else {
+                panic!("{job:?}");
+            };
+            assert!(job.outputs[0].starts_with(&job.cwd));
+            let word = &job.argv[command.source.word];
+            (
+                path.clone().into_os_string().into_string().unwrap(),
+                word.to_string_lossy().into_owned(),
+            )
+        };
+        let expect = |path: &str, word: &str| (path.to_owned(), word.to_owned());
+        let marked = "# 1 \"a.c\"\n";
+        assert_eq!(
+            file("gcc", "../s/a.c", marked),
+            expect("/tmp/.distccd/a.c", ".distccd/a.c")
+        );
+        assert_eq!(
+            file("clang", "../s/a.c", marked),
+            expect("/tmp/s/a.c", "../s/a.c")
+        );
+        assert_eq!(
+            file("clang-14", "/s/a.c", marked),
+            expect("/s/a.c", "/s/a.c")
+        );
+        assert_eq!(file("gcc", "s/a.c", ""), expect("/tmp/s/a.c", "s/a.c"));
     }
 
     fn sent(name: &str, body: Body) -> SentFile {

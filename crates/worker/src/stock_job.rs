@@ -106,7 +106,7 @@ async fn run(
     };
     let running = Running::new(&server.stats);
     let request = unpack(server, request).await?;
-    let job = Job::new(&command, program, request)
+    let job = Job::new(&command, program, request, server.is_sandboxed)
         .map_err(|error| Refusal::bad_request(ExitCode::BadArguments, error))?;
 
     let saved = server.saved.as_ref().map(|saved| (saved, saved.next()));
