@@ -9,6 +9,7 @@ mod world;
 mod cancel;
 mod distribute;
 mod faults;
+mod files;
 mod leave;
 mod local;
 mod queue;

@@ -35,6 +35,8 @@ pub(crate) struct Done {
     pub(crate) log: Vec<LogLine>,
     pub(crate) stderr: Vec<u8>,
     pub(crate) stdout: Vec<u8>,
+    /// How often it preprocessed.
+    pub(crate) preprocessed: u32,
 }
 
 impl Done {
@@ -155,6 +157,7 @@ impl Compile {
             log: Vec::new(),
             stderr: Vec::new(),
             stdout: Vec::new(),
+            preprocessed: 0,
         };
         let mut preprocessor_stderr = Vec::new();
         loop {
@@ -162,6 +165,7 @@ impl Compile {
                 ToShim::Alive => {}
                 ToShim::Log(lines) => done.log.extend(lines),
                 ToShim::Preprocess { args } => {
+                    done.preprocessed += 1;
                     preprocessor_stderr = self.preprocess(&agent, &args);
                 }
                 ToShim::RunLocal { log } => {

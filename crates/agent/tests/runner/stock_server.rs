@@ -9,14 +9,14 @@ use crate::shim::How;
 use crate::world::{HANG, World, read};
 
 /// Stock distccd on a port of its own.
-struct StockServer {
+pub(crate) struct StockServer {
     child: Child,
-    port: u16,
+    pub(crate) port: u16,
     _temp: tempfile::TempDir,
 }
 
 impl StockServer {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let temp = tempfile::tempdir().unwrap();
         // Started as root it becomes another user, who has to write there.
         std::fs::set_permissions(temp.path(), std::fs::Permissions::from_mode(0o777)).unwrap();
