@@ -191,6 +191,12 @@ async fn run(job: &JobRequest, args: &[OsString]) -> Result<Rc<Answer>, ()> {
     }
 }
 
+/// The first program of a name that is none of ours, and the base names of the links behind it, nearest first.
+pub(crate) fn find_real(search: &OsStr, name: &OsStr) -> Option<(PathBuf, Vec<OsString>)> {
+    let found = look_up(search, name);
+    Some((found.path?, found.links))
+}
+
 fn look_up(search: &OsStr, name: &OsStr) -> Found {
     let is_ours = |links: &[OsString]| {
         links

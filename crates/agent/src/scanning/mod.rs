@@ -5,6 +5,7 @@
 
 mod ask;
 mod disk;
+mod layout;
 mod parcel;
 mod service;
 mod why_text;
@@ -15,7 +16,7 @@ use std::fs;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
-use cmdline::Invocation;
+use cmdline::{Driver, Invocation};
 use scan::{Language, Options, Request, Scan, Scanner, Stamp, ToolchainId};
 
 pub use ask::AskError;
@@ -60,6 +61,72 @@ pub struct Found {
     pub system_dirs: Vec<PathBuf>,
     /// `CPATH` or a relative of it adds to the search.
     pub has_search_variables: bool,
+}
+
+/// What kind of thing [`Found::places`] names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PlaceKind {
+    /// A file, by its real path.
+    File,
+    /// A symbolic link on the way to one.
+    Link,
+    /// A directory that must be there although it holds none of the others.
+    Dir,
+    /// A directory of the compiler's own, whose files are not listed.
+    SystemDir,
+}
+
+impl Found {
+    /// Everything that has to be at its place for the compile, apart from the system's headers. `named` are the
+    /// directories and files that options name.
+    ///
+    /// # Errors
+    /// A path that leads nowhere, in words.
+    pub fn places(
+        &self,
+        cwd: &Path,
+        named: &[OsString],
+    ) -> Result<Vec<(PlaceKind, PathBuf)>, String> {
+        let laid = layout::lay_out(self, cwd, named).map_err(|error| error.to_string())?;
+        let files = laid
+            .files
+            .into_iter()
+            .map(|(path, _)| (PlaceKind::File, path));
+        let links = laid
+            .links
+            .into_iter()
+            .map(|(path, _)| (PlaceKind::Link, path));
+        let system = laid
+            .system
+            .into_iter()
+            .map(|(path, _)| (PlaceKind::SystemDir, path));
+        let dirs = laid.dirs.into_iter().map(|path| (PlaceKind::Dir, path));
+        Ok(files.chain(links).chain(system).chain(dirs).collect())
+    }
+
+    /// Whether a file is one of the system's: in a directory where the compiler looks by itself.
+    #[must_use]
+    pub fn is_system(&self, file: &Path) -> bool {
+        let real = fs::canonicalize(file);
+        let real = real.as_deref().unwrap_or(file);
+        self.system_dirs.iter().any(|dir| real.starts_with(dir))
+    }
+
+    /// Why a host that takes source and headers gets preprocessed text after all.
+    #[must_use]
+    pub fn why_text(&self) -> Option<String> {
+        why_text::check(self).err().map(|why| why.to_string())
+    }
+}
+
+/// The compiler behind a name: the first program of that name in `search` (the value of `PATH`) that is none of ours,
+/// and whose command line it has.
+#[must_use]
+pub fn find_compiler(name: &OsStr, search: &OsStr) -> Option<(PathBuf, Driver)> {
+    let (path, links) = crate::compilers::find_real(search, name)?;
+    let mut names = vec![name];
+    names.extend(links.iter().map(OsString::as_os_str));
+    Some((path, Driver::guess(&names)))
 }
 
 /// Everything that the answers of a compiler depend on.

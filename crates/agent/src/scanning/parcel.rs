@@ -12,18 +12,19 @@
 //!
 //! Packed files are kept by the stamp of the file, so that a header is read and packed once in a build.
 
-use std::collections::{HashMap, HashSet, VecDeque};
-use std::ffi::{OsStr, OsString};
+use std::collections::HashMap;
+use std::ffi::OsString;
 use std::fs;
 use std::io::{self, Read};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use scan::{FileUse, How, Stamp, Why};
+use scan::Stamp;
 use stock::{Body, Packed, SentFile};
 
 use super::disk::stamp;
+use super::layout::lay_out;
 use super::{Disk, Found};
 
 /// Most files of one compile. More is a sign of a scan that went astray; the largest real ones have some 5000.
@@ -34,12 +35,6 @@ const FILES_BYTES_MAX: u64 = 64 << 20;
 
 /// Most bytes of packed files that are kept. All headers of Linux take some 60 MiB.
 const KEPT_BYTES_MAX: usize = 128 << 20;
-
-/// Most links that one path may lead through, as in the kernel.
-const LINKS_MAX: u32 = 40;
-
-/// Steps up that stock puts in front of a link to a server's own directory, beyond the depth of the link itself.
-const STEPS_UP: usize = 20;
 
 /// The name by which a directory is sent that holds nothing else.
 const PLACEHOLDER: &str = "forcing_technique_271828";
@@ -94,30 +89,24 @@ impl Packer {
         cwd: &Path,
         named: &[OsString],
     ) -> Result<Parcel, NoParcel> {
-        let mut layout = Layout::new(&found.system_dirs);
+        let laid = lay_out(found, cwd, named)?;
         let mut parcel = Parcel::default();
-        for file in &found.scan.files {
-            if let Some(place) = layout.place(file.path())?
-                && layout.sent.insert(place.clone())
-            {
-                self.add(&mut parcel, place, line_name(file))?;
-            }
+        for (place, line) in laid.files {
+            self.add(&mut parcel, place, line)?;
         }
-        for path in &found.scan.probed {
-            if let Some(place) = layout.place(path)?
-                && layout.sent.insert(place.clone())
-            {
-                self.add(&mut parcel, place, None)?;
-            }
-        }
-        layout.want_dir(cwd)?;
-        for path in named {
-            let path = cwd.join(path);
-            if path.is_dir() {
-                layout.want_dir(&path)?;
-            }
-        }
-        layout.finish(&mut parcel);
+        let link = |(name, target): (PathBuf, Vec<u8>)| SentFile {
+            name: name.into_os_string().into_vec(),
+            body: Body::Link(target),
+        };
+        parcel.files.extend(laid.links.into_iter().map(link));
+        parcel.files.extend(laid.system.into_iter().map(link));
+        let nothing = Arc::new(Packed::compress(&[]));
+        parcel
+            .files
+            .extend(laid.dirs.into_iter().map(|dir| SentFile {
+                name: dir.join(PLACEHOLDER).into_os_string().into_vec(),
+                body: Body::File(Arc::clone(&nothing)),
+            }));
         if parcel.files.len() > FILES_MAX {
             return Err(NoParcel::TooLarge);
         }
@@ -175,15 +164,6 @@ impl Packer {
     }
 }
 
-/// The name that a file must be given by a `#line`, if any.
-fn line_name(file: &FileUse) -> Option<&Path> {
-    let is_text = !matches!(
-        file.why,
-        Why::Included(How::Embed) | Why::Assembler | Why::Option | Why::Precompiled
-    );
-    Some(file.spelled()).filter(|name| is_text && name.is_absolute())
-}
-
 fn line_directive(name: &Path) -> Result<Vec<u8>, NoParcel> {
     let bytes = name.as_os_str().as_bytes();
     if bytes
@@ -193,153 +173,4 @@ fn line_directive(name: &Path) -> Result<Vec<u8>, NoParcel> {
         return Err(NoParcel::Name(name.display().to_string()));
     }
     Ok([b"#line 1 \"", bytes, b"\"\n"].concat())
-}
-
-/// Where things lie once links are followed.
-struct Layout<'a> {
-    system: &'a [PathBuf],
-    /// Links met, and paths that are none.
-    links: HashMap<PathBuf, Option<PathBuf>>,
-    /// Links in the order in which they were met.
-    found: Vec<(PathBuf, PathBuf)>,
-    sent: HashSet<PathBuf>,
-    /// Directories that must be there.
-    wanted: Vec<PathBuf>,
-    /// Directories walked through and found to be real.
-    known_dirs: HashMap<PathBuf, Option<PathBuf>>,
-}
-
-impl<'a> Layout<'a> {
-    fn new(system: &'a [PathBuf]) -> Self {
-        Self {
-            system,
-            links: HashMap::new(),
-            found: Vec::new(),
-            sent: HashSet::new(),
-            wanted: Vec::new(),
-            known_dirs: HashMap::new(),
-        }
-    }
-
-    /// The real place of a path; `None` if it is in one of the system's directories.
-    fn place(&mut self, path: &Path) -> Result<Option<PathBuf>, NoParcel> {
-        let (Some(dir), Some(name)) = (path.parent(), path.file_name()) else {
-            return self.walk(path);
-        };
-        // Most files share their directories.
-        let dir = match self.known_dirs.get(dir) {
-            Some(known) => known.clone(),
-            None => {
-                let place = self.walk(dir)?;
-                self.known_dirs.insert(dir.to_owned(), place.clone());
-                place
-            }
-        };
-        match dir {
-            Some(dir) => self.walk(&dir.join(name)),
-            None => Ok(None),
-        }
-    }
-
-    fn walk(&mut self, path: &Path) -> Result<Option<PathBuf>, NoParcel> {
-        let mut left: VecDeque<OsString> = parts(path);
-        let mut at = PathBuf::from("/");
-        let mut links = 0;
-        while let Some(part) = left.pop_front() {
-            if part == ".." {
-                self.wanted.push(at.clone());
-                at.pop();
-                continue;
-            }
-            at.push(&part);
-            if self.system.iter().any(|dir| at.starts_with(dir)) {
-                return Ok(None);
-            }
-            let Some(target) = self.link(&at) else {
-                continue;
-            };
-            links += 1;
-            if links > LINKS_MAX {
-                return Err(NoParcel::Unreadable(path.display().to_string()));
-            }
-            for part in parts(&target).into_iter().rev() {
-                left.push_front(part);
-            }
-            if target.is_absolute() {
-                at = PathBuf::from("/");
-            } else {
-                at.pop();
-            }
-        }
-        Ok(Some(at))
-    }
-
-    fn link(&mut self, path: &Path) -> Option<PathBuf> {
-        if let Some(known) = self.links.get(path) {
-            return known.clone();
-        }
-        let target = fs::read_link(path).ok();
-        if let Some(target) = &target {
-            self.found.push((path.to_owned(), target.clone()));
-        }
-        self.links.insert(path.to_owned(), target.clone());
-        target
-    }
-
-    fn want_dir(&mut self, path: &Path) -> Result<(), NoParcel> {
-        if let Some(dir) = self.walk(path)? {
-            self.wanted.push(dir);
-        }
-        Ok(())
-    }
-
-    /// Adds links and directories.
-    fn finish(self, parcel: &mut Parcel) {
-        let mut made: HashSet<&Path> = HashSet::new();
-        let places = self.sent.iter().map(PathBuf::as_path);
-        for place in places.chain(self.found.iter().map(|(link, _)| link.as_path())) {
-            for dir in place.ancestors().skip(1) {
-                if !made.insert(dir) {
-                    break;
-                }
-            }
-        }
-        for (link, target) in &self.found {
-            parcel.files.push(SentFile {
-                name: link.as_os_str().as_bytes().to_vec(),
-                body: Body::Link(target.as_os_str().as_bytes().to_vec()),
-            });
-        }
-        for dir in self.system {
-            let depth = dir.components().count() - 1;
-            let up = "../".repeat(depth + STEPS_UP);
-            let target = [up.as_bytes(), &dir.as_os_str().as_bytes()[1..]].concat();
-            parcel.files.push(SentFile {
-                name: dir.as_os_str().as_bytes().to_vec(),
-                body: Body::Link(target),
-            });
-        }
-        let mut wanted: Vec<&PathBuf> = self.wanted.iter().collect();
-        wanted.sort();
-        wanted.dedup();
-        let nothing = Arc::new(Packed::compress(&[]));
-        for dir in wanted {
-            if !made.contains(dir.as_path()) {
-                parcel.files.push(SentFile {
-                    name: dir.join(PLACEHOLDER).into_os_string().into_vec(),
-                    body: Body::File(Arc::clone(&nothing)),
-                });
-            }
-        }
-    }
-}
-
-fn parts(path: &Path) -> VecDeque<OsString> {
-    path.components()
-        .filter_map(|part| match part {
-            Component::Normal(name) => Some(name.to_owned()),
-            Component::ParentDir => Some(OsStr::new("..").to_owned()),
-            _ => None,
-        })
-        .collect()
 }
