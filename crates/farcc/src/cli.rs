@@ -54,8 +54,9 @@ pub(crate) enum Command {
     /// Print how many jobs fit on all hosts, as `distcc -j` does
     Slots,
     /// List the files a compile needs, as `distcc --scan-includes` does
-    #[command(disable_help_flag = true)]
-    ScanIncludes(PassedArgs),
+    ScanIncludes(ScanIncludes),
+    /// Say where a compile would run and why, and which files it reads
+    Explain(Explain),
     /// Install farcc, and make its manual and completions
     #[command(subcommand)]
     Util(Util),
@@ -113,6 +114,55 @@ Examples:
 
 Exit code: the command's own, or 128 + N if signal N ended it; 127 if there is no such command,
 126 if it cannot be run.";
+
+/// `farcc scan-includes`.
+#[derive(Debug, Args)]
+#[command(after_help = SCAN_INCLUDES_EXAMPLES)]
+pub(crate) struct ScanIncludes {
+    /// The compile, with its arguments
+    #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true)]
+    #[arg(value_name = "COMMAND")]
+    pub(crate) command: Vec<OsString>,
+}
+
+const SCAN_INCLUDES_EXAMPLES: &str = "\
+One line for each file, by its real path:
+  FILE       a file that a host with `,lzo,cpp` is sent
+  SYMLINK    a symbolic link on the way to one
+  SYSTEMDIR  a directory of the compiler's own, whose headers are not sent
+  DIRECTORY  a directory that must exist although nothing in it is read
+
+Nothing is compiled, and no host is needed.
+
+Example:
+  distcc --scan-includes gcc -Iinclude -c src/main.c
+
+Exit code: 0, or 100 if the files cannot be told with certainty (`farcc explain` says more).";
+
+/// `farcc explain`.
+#[derive(Debug, Args)]
+#[command(after_help = EXPLAIN_EXAMPLES)]
+pub(crate) struct Explain {
+    /// List the system's headers too
+    #[arg(long)]
+    pub(crate) all: bool,
+    /// Show only what leads to this file (a name, or the end of a path)
+    #[arg(long, value_name = "FILE")]
+    pub(crate) why: Option<PathBuf>,
+    /// The compile, with its arguments
+    #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true)]
+    #[arg(value_name = "COMMAND")]
+    pub(crate) command: Vec<OsString>,
+}
+
+const EXPLAIN_EXAMPLES: &str = "\
+Nothing is compiled; the compiler is only asked for its macros and directories.
+
+Examples:
+  farcc explain -- gcc -O2 -Iinclude -c src/main.c
+  farcc explain --why config.h -- gcc -Iinclude -c src/main.c
+
+Exit code: 0; 100 if the file of --why is not read; 110 if there is no such compiler.";
 
 /// `farcc monitor`.
 #[derive(Debug, Args)]

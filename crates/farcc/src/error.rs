@@ -55,9 +55,23 @@ pub enum Error {
     /// The jobs cannot be shown.
     #[error(transparent)]
     Show(#[from] monitor::text::ShowError),
-    /// The program has no part that does this.
-    #[error("{0}")]
-    NotYet(&'static str),
+    /// There is no such compiler, apart from links to distcc.
+    #[error("no compiler `{0}` found in PATH")]
+    NoCompiler(String),
+    /// The compiler does not say what a scan needs to know.
+    #[error(transparent)]
+    Ask(#[from] agent::scanning::AskError),
+    /// Which files a compile reads cannot be told.
+    #[error("the files that `{source_name}` needs are not certain: {why}")]
+    Scan {
+        /// The source.
+        source_name: String,
+        /// What is not certain.
+        why: String,
+    },
+    /// A file that was asked about is not read.
+    #[error("the compile does not read `{}`", .0.display())]
+    NotRead(PathBuf),
     /// The arguments are wrong; the text says how.
     #[error("{0}")]
     Arguments(String),
@@ -90,13 +104,15 @@ impl Error {
             Self::Agent(_) => Exit::ConnectFailed,
             Self::AgentRuns | Self::NoSocket(_) => Exit::BindFailed,
             Self::Masquerade(MasqueradeError::Io { .. }) => Exit::IoError,
-            Self::Masquerade(_) | Self::WrongName(_) => Exit::Missing,
+            Self::Masquerade(_) | Self::WrongName(_) | Self::NoCompiler(_) => Exit::Missing,
             Self::Command { source, .. } if source.kind() == io::ErrorKind::NotFound => {
                 Exit::CommandNotFound
             }
             Self::Command { .. } => Exit::CommandNotExecutable,
             Self::File { .. } | Self::Stdout(_) | Self::Show(_) => Exit::IoError,
-            Self::System { .. } | Self::NotYet(_) => Exit::General,
+            Self::System { .. } | Self::Ask(_) | Self::Scan { .. } | Self::NotRead(_) => {
+                Exit::General
+            }
             Self::Arguments(_) => Exit::BadArguments,
             Self::NotRoot(_) => Exit::NoResult,
         }
@@ -121,7 +137,9 @@ impl Error {
             Self::Command { source, .. } if source.kind() == io::ErrorKind::NotFound => {
                 Some("write the build's own command after `--`: `farcc run -- make -j24`")
             }
-            Self::NotYet(_) => Some("plain mode needs nothing of the kind: leave `,cpp` out"),
+            Self::NoCompiler(_) => Some("write the compiler first: `farcc explain -- gcc -c a.c`"),
+            Self::Scan { .. } => Some("`farcc explain` shows what was found"),
+            Self::NotRead(_) => Some("leave --why out to see everything that it reads"),
             Self::WrongName(_) => Some("install the program `distcc` beside farcc"),
             Self::NotRoot(_) => Some("use sudo, or --root=DIR to change another tree"),
             Self::Arguments(_) => Some("`--help` shows what can be given"),
@@ -130,6 +148,7 @@ impl Error {
             | Self::File { .. }
             | Self::Stdout(_)
             | Self::System { .. }
+            | Self::Ask(_)
             | Self::Show(_) => None,
         }
     }

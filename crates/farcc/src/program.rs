@@ -10,8 +10,8 @@ use crate::error::Error;
 use crate::exit::Exit;
 use crate::world::World;
 use crate::{
-    agent_command, distcc_config, distccmon, hosts, install, lsdistcc, manual, pump, report,
-    run as build, status, symlinks,
+    agent_command, distcc_config, distccmon, explain, hosts, install, lsdistcc, manual, pump,
+    report, run as build, scan_includes, status, symlinks,
 };
 
 /// Runs the program that this process was called by.
@@ -53,9 +53,8 @@ fn farcc(world: World) -> Result<ExitCode, Error> {
         }
         Command::ShowHosts => hosts::show_to_scripts(&world),
         Command::Slots => hosts::show_slots(&world),
-        Command::ScanIncludes(_) => Err(Error::NotYet(
-            "the include scanner of pump mode is not there yet",
-        )),
+        Command::ScanIncludes(options) => scan_includes::run(&world, &options.command),
+        Command::Explain(options) => explain::run(&world, &options),
         Command::Util(Util::Man { dir }) => manual::write(&dir),
         Command::Util(Util::Completions { shell }) => {
             report::print(&install::completions(shell))?;

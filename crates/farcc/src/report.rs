@@ -26,8 +26,13 @@ pub(crate) fn eprint(text: &str) {
 
 /// Writes to standard output. A reader that has gone (`| head`) is no error.
 pub(crate) fn print(text: &str) -> Result<(), Error> {
+    print_bytes(text.as_bytes())
+}
+
+/// The same for what need not be text: names of files.
+pub(crate) fn print_bytes(bytes: &[u8]) -> Result<(), Error> {
     let mut out = std::io::stdout().lock();
-    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+    match out.write_all(bytes).and_then(|()| out.flush()) {
         Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
         other => other.map_err(Error::Stdout),
     }
@@ -100,7 +105,12 @@ mod tests {
                 source: denied(),
             }
             .into(),
-            Error::NotYet("the include scanner of pump mode is not there yet"),
+            Error::NoCompiler("gc".into()),
+            Error::Scan {
+                source_name: "a.c".into(),
+                why: "config.h is not there".into(),
+            },
+            Error::NotRead("conf.h".into()),
             Error::Arguments("unrecognized subcommand `mkae`".into()),
             Error::WrongName("distcc".into()),
             Error::NotRoot("distcc-config --set-env"),
@@ -134,8 +144,12 @@ mod tests {
             107 farcc: failed to write to standard output: permission denied
             100 farcc: failed to catch signals: permission denied
             107 farcc: failed to read `/var/tmp/portage/.distcc/state`: permission denied
-            100 farcc: the include scanner of pump mode is not there yet
-            hint: plain mode needs nothing of the kind: leave `,cpp` out
+            110 farcc: no compiler `gc` found in PATH
+            hint: write the compiler first: `farcc explain -- gcc -c a.c`
+            100 farcc: the files that `a.c` needs are not certain: config.h is not there
+            hint: `farcc explain` shows what was found
+            100 farcc: the compile does not read `conf.h`
+            hint: leave --why out to see everything that it reads
             101 farcc: unrecognized subcommand `mkae`
             hint: `--help` shows what can be given
             110 farcc: `distcc` is a separate program, not a link to farcc

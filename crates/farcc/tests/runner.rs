@@ -19,6 +19,8 @@ mod monitor;
 mod names;
 #[path = "runner/run.rs"]
 mod run;
+#[path = "runner/scan.rs"]
+mod scan;
 
 /// A file that is not named above would never run.
 #[test]

@@ -31,6 +31,7 @@ fn farcc() {
           show-hosts     Print the entries of the host list, as `distcc --show-hosts` does
           slots          Print how many jobs fit on all hosts, as `distcc -j` does
           scan-includes  List the files a compile needs, as `distcc --scan-includes` does
+          explain        Say where a compile would run and why, and which files it reads
           util           Install farcc, and make its manual and completions
 
         Options:

@@ -99,10 +99,3 @@ fn good_lists_are_shown_to_people() {
     let ours = Answer::of(farcc.env("DISTCC_HOSTS", "box1/16,lzo")).success();
     assert!(ours.stdout.contains("16 jobs, port 3632, compressed"));
 }
-
-#[test]
-fn scan_includes_says_that_it_is_not_there() {
-    let answer = Space::new().run("farcc", &["scan-includes", "--", "gcc", "-c", "a.c"]);
-    assert_eq!(answer.code, Some(100));
-    assert!(answer.stderr.contains("not there yet"), "{answer:?}");
-}
