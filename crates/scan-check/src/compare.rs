@@ -1,6 +1,7 @@
 //! The comparison: for every unit, the scanner's set against what the compiler says it read.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::ffi::OsString;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -17,6 +18,8 @@ use crate::units::Unit;
 pub struct Plan {
     /// Folder for the compiler's answers, which are then not asked for again.
     pub keep: Option<PathBuf>,
+    /// A `clang-scan-deps` to be measured on the same units, in one process and one thread.
+    pub scan_deps: Option<OsString>,
     /// Tell about every unit that is not exact.
     pub verbose: bool,
 }
@@ -44,6 +47,8 @@ pub struct Totals {
     pub changed_ms: f64,
     /// CPU of the compiler.
     pub compiler_ms: f64,
+    /// CPU of `clang-scan-deps`.
+    pub scan_deps_ms: Option<f64>,
     /// Bytes that the scanner holds at the end, roughly.
     pub memory: usize,
     /// Doubts by their text.
@@ -101,6 +106,11 @@ pub fn compare(units: &[Unit], plan: &Plan, say: &mut dyn FnMut(&str)) -> io::Re
         totals.changed_ms += again(&mut asker, &request, b"\n#define ANOTHER_DIRECTIVE 1\n");
     }
     totals.memory = asker.scanner.memory();
+    if let Some(program) = &plan.scan_deps {
+        let before = children_ms();
+        oracle::clang_scan_deps(program, units, &scratch)?;
+        totals.scan_deps_ms = Some(children_ms() - before);
+    }
     fs::remove_dir_all(&scratch)?;
     Ok(totals)
 }
@@ -307,8 +317,18 @@ impl Totals {
     #[expect(clippy::cast_precision_loss, reason = "means for people")]
     pub fn details(&self) -> String {
         let mean = |sum: f64| sum / self.units.max(1) as f64;
+        let scan_deps = self.scan_deps_ms.map_or_else(String::new, |sum| {
+            let times = |ours: f64| sum / ours.max(0.001);
+            format!(
+                "; clang-scan-deps {:.3} ms, {:.1}, {:.1} and {:.1} times as much",
+                mean(sum),
+                times(self.first_ms),
+                times(self.steady_ms),
+                times(self.changed_ms)
+            )
+        });
         format!(
-            "files per unit {:.0}; units that the compiler rejects {}; CPU per unit: first scan {:.3} ms, text changed {:.3} ms, directive changed {:.3} ms; memory {} KiB",
+            "files per unit {:.0}; units that the compiler rejects {}; CPU per unit: first scan {:.3} ms, text changed {:.3} ms, directive changed {:.3} ms{scan_deps}; memory {} KiB",
             self.needed as f64 / self.units.max(1) as f64,
             self.failed,
             mean(self.first_ms),

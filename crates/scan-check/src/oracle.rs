@@ -130,6 +130,53 @@ pub fn files_read_kept(
     Ok(files)
 }
 
+/// Runs `clang-scan-deps` over all units, for comparison of its cost.
+///
+/// # Errors
+///
+/// When it cannot be run.
+pub fn clang_scan_deps(program: &OsStr, units: &[Unit], scratch: &Path) -> io::Result<()> {
+    let quoted = |word: &OsStr| {
+        let word = word
+            .to_string_lossy()
+            .replace('\\', "\\\\")
+            .replace('"', "\\\"");
+        format!("\"{word}\"")
+    };
+    let mut entries = Vec::new();
+    for unit in units {
+        let cxx = unit.compiler.to_string_lossy().contains("++");
+        let compiler: &OsStr = OsStr::new(if cxx {
+            "/usr/bin/clang++"
+        } else {
+            "/usr/bin/clang"
+        });
+        let words = std::iter::once(compiler).chain(unit.args.iter().map(AsRef::as_ref));
+        let words: Vec<String> = words.map(quoted).collect();
+        let options = scan::Options::parse(&unit.args);
+        let Some(source) = options.source() else {
+            continue;
+        };
+        entries.push(format!(
+            "{{\"directory\":{},\"file\":{},\"arguments\":[{}]}}",
+            quoted(unit.cwd.as_os_str()),
+            quoted(source),
+            words.join(",")
+        ));
+    }
+    let database = scratch.join("scan-deps.json");
+    fs::write(&database, format!("[{}]", entries.join(",\n")))?;
+    Command::new(program)
+        .arg("-compilation-database")
+        .arg(&database)
+        .args(["-j", "1"])
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status()?;
+    Ok(())
+}
+
 fn fnv(bytes: &[u8]) -> u64 {
     bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, &b| {
         (hash ^ u64::from(b)).wrapping_mul(0x100_0000_01b3)
