@@ -5,6 +5,7 @@ use std::ffi::OsString;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use scan::{Files, Found, Options, Request, Scan};
 
@@ -258,7 +259,10 @@ impl RealPaths {
 }
 
 fn scratch() -> io::Result<PathBuf> {
-    let path = std::env::temp_dir().join(format!("scan-check-{}", std::process::id()));
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    let count = COUNT.fetch_add(1, Ordering::Relaxed);
+    let name = format!("scan-check-{}-{count}", std::process::id());
+    let path = std::env::temp_dir().join(name);
     fs::create_dir_all(&path)?;
     Ok(path)
 }

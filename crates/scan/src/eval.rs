@@ -9,7 +9,6 @@ use crate::names::{self, Name};
 use crate::state::{Binding, Bound, State};
 use crate::store::Store;
 use crate::token::{Kind, Token, alternative};
-use crate::toolchain::is_target;
 use crate::value::{self, Binary, Int, Value, apply};
 
 /// Evaluates a line after expansion. `answers` belong to its tokens of kind [`Kind::Asked`].
@@ -220,10 +219,7 @@ impl Eval<'_> {
     }
 
     fn binding(&self, state: &State, name: Name) -> Binding {
-        if state.is_tainted() && is_target(self.store.names.text(name)) {
-            return Binding::ANYTHING;
-        }
-        state.get(name)
+        state.seen(name, &self.store.names)
     }
 }
 

@@ -17,7 +17,6 @@ use crate::names::{self, Name};
 use crate::state::{Binding, Bound, State};
 use crate::store::{Macro, Store};
 use crate::token::{Kind, Token, punct};
-use crate::toolchain::is_target;
 
 /// Why an expansion has no exact result.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -210,10 +209,7 @@ impl<'a> Expander<'a> {
 
     /// What a name stands for here.
     pub(crate) fn binding(&self, name: Name) -> Binding {
-        if self.state.is_tainted() && is_target(self.store.names.text(name)) {
-            return Binding::ANYTHING;
-        }
-        self.state.get(name)
+        self.state.seen(name, &self.store.names)
     }
 
     fn word(&mut self, token: Token, out: &mut Vec<Token>) -> Result<(), Stop> {

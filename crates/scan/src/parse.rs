@@ -361,7 +361,18 @@ impl Parser<'_> {
             },
             [b"GCC", b"push_options", ..] => Directive::PushOptions,
             [b"GCC", b"pop_options", ..] => Directive::PopOptions,
-            [b"GCC", b"target" | b"optimize" | b"reset_options", ..] => Directive::SetOptions,
+            [b"GCC", b"target", ..] => Directive::SetOptions {
+                target: true,
+                optimize: false,
+            },
+            [b"GCC", b"optimize", ..] => Directive::SetOptions {
+                target: false,
+                optimize: true,
+            },
+            [b"GCC", b"reset_options", ..] => Directive::SetOptions {
+                target: true,
+                optimize: true,
+            },
             [b"GCC", b"pch_preprocess", ..] => Directive::Doubt(Unfollowed::PchPreprocess),
             [b"clang", b"module", ..] => Directive::Doubt(Unfollowed::Modules),
             [b"GCC", b"dependency", ..] => {

@@ -92,7 +92,7 @@ pub(crate) enum Directive {
     /// `#pragma GCC pop_options`.
     PopOptions,
     /// `#pragma GCC target` and `optimize`, which may define macros of the compiler.
-    SetOptions,
+    SetOptions { target: bool, optimize: bool },
     /// `#line N "file"`; the name as it would be spelled by `__FILE__`, quotes included, or empty if made by macros.
     Line(Name),
     /// Something that this scanner does not follow.

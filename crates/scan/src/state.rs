@@ -9,6 +9,7 @@ use crate::hash::FastMap;
 use crate::limits::ALTERNATIVES_MAX;
 use crate::names::{Name, Names};
 use crate::parsed::DefId;
+use crate::toolchain::{OPTIMIZE_PREFIXES, TARGET_PREFIXES, is_changed_by};
 
 /// What a name stands for, packed: nothing, one definition, one of several, or anything.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -68,7 +69,8 @@ pub(crate) struct State {
     set_index: FastMap<Vec<Binding>, u32>,
     /// Entries of `push_macro` stacks: what was pushed, and the stack below.
     stacks: Vec<(Binding, Binding)>,
-    taint: Name,
+    /// Unspeakable names, marked while pragmas have changed the compiler's options: by target, by optimisation.
+    changed: [Name; 2],
 }
 
 impl State {
@@ -81,7 +83,7 @@ impl State {
             sets: Vec::new(),
             set_index: FastMap::default(),
             stacks: Vec::new(),
-            taint: names.intern(b"\0options"),
+            changed: [names.intern(b"\0target"), names.intern(b"\0optimize")],
         }
     }
 
@@ -270,14 +272,20 @@ impl State {
         }
     }
 
-    /// The unspeakable name that is marked while pragmas have changed the compiler's options.
-    pub(crate) fn taint(&self) -> Name {
-        self.taint
+    /// The unspeakable names that are marked while pragmas have changed options of the compiler.
+    pub(crate) fn changed(&self) -> [Name; 2] {
+        self.changed
     }
 
-    /// Whether pragmas may have changed what the compiler itself defines.
-    pub(crate) fn is_tainted(&self) -> bool {
-        self.get(self.taint) != Binding::UNDEFINED
+    /// What a name stands for, when the compiler may itself have defined or undefined it because of a pragma.
+    pub(crate) fn seen(&self, name: Name, names: &Names) -> Binding {
+        let [target, optimize] = self.changed.map(|it| self.get(it) != Binding::UNDEFINED);
+        if target && is_changed_by(TARGET_PREFIXES, names.text(name))
+            || optimize && is_changed_by(OPTIMIZE_PREFIXES, names.text(name))
+        {
+            return Binding::ANYTHING;
+        }
+        self.get(name)
     }
 }
 

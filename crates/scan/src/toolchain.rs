@@ -189,8 +189,8 @@ pub fn answers(count: usize, output: &[u8]) -> Vec<u64> {
     answers
 }
 
-/// Macros that `#pragma GCC target` and `optimize` can make a compiler define or undefine, by prefix. Sorted.
-const TARGET_PREFIXES: &[&str] = &[
+/// Macros that `#pragma GCC target` can make a compiler define or undefine, by prefix. Sorted.
+pub(crate) const TARGET_PREFIXES: &[&str] = &[
     "__3dNOW",
     "__ABM__",
     "__ADX__",
@@ -211,9 +211,7 @@ const TARGET_PREFIXES: &[&str] = &[
     "__CRYPTO__",
     "__ENQCMD__",
     "__F16C__",
-    "__FAST_MATH__",
     "__FMA",
-    "__FP_FAST",
     "__FSGSBASE__",
     "__FXSR__",
     "__GFNI__",
@@ -224,9 +222,6 @@ const TARGET_PREFIXES: &[&str] = &[
     "__MMX",
     "__MOVDIR",
     "__MWAITX__",
-    "__NO_INLINE__",
-    "__NO_MATH_ERRNO__",
-    "__OPTIMIZE",
     "__PCLMUL__",
     "__PCONFIG__",
     "__PKU__",
@@ -237,7 +232,6 @@ const TARGET_PREFIXES: &[&str] = &[
     "__RDPID__",
     "__RDRND__",
     "__RDSEED__",
-    "__ROUNDING_MATH__",
     "__RTM__",
     "__SERIALIZE__",
     "__SGX__",
@@ -261,10 +255,31 @@ const TARGET_PREFIXES: &[&str] = &[
     "__XSAVE",
 ];
 
-/// Whether pragmas may make a compiler define or undefine this macro.
-pub(crate) fn is_target(name: &[u8]) -> bool {
+/// The same for `#pragma GCC optimize`.
+pub(crate) const OPTIMIZE_PREFIXES: &[&str] = &[
+    "__FAST_MATH__",
+    "__FINITE_MATH_ONLY__",
+    "__FP_FAST",
+    "__GCC_IEC_559",
+    "__NO_INLINE__",
+    "__NO_MATH_ERRNO__",
+    "__NO_SIGNED_ZEROS__",
+    "__NO_TRAPPING_MATH__",
+    "__OPTIMIZE",
+    "__PIC__",
+    "__PIE__",
+    "__RECIPROCAL_MATH__",
+    "__ROUNDING_MATH__",
+    "__SSP",
+    "__SUPPORT_SNAN__",
+    "__pic__",
+    "__pie__",
+];
+
+/// Whether a name starts with one of the prefixes.
+pub(crate) fn is_changed_by(prefixes: &[&str], name: &[u8]) -> bool {
     name.starts_with(b"__")
-        && TARGET_PREFIXES
+        && prefixes
             .iter()
             .any(|prefix| name.starts_with(prefix.as_bytes()))
 }
@@ -304,6 +319,6 @@ mod tests {
 
     #[test]
     fn target_prefixes_are_sorted() {
-        assert!(TARGET_PREFIXES.is_sorted());
+        assert!(TARGET_PREFIXES.is_sorted() && OPTIMIZE_PREFIXES.is_sorted());
     }
 }

@@ -11,7 +11,7 @@ use crate::parsed::{Directive, TextId};
 use crate::report::{UnknownCondition, Why};
 use crate::search::Wanted;
 use crate::token::Token;
-use crate::toolchain::{Family, Question, is_target};
+use crate::toolchain::{Family, Question};
 use crate::value::{Int, Value};
 
 impl Walk<'_> {
@@ -46,10 +46,7 @@ impl Walk<'_> {
 
     pub(super) fn defined(&self, name: Name) -> Option<bool> {
         let state = &self.scanner.state;
-        if state.is_tainted() && is_target(self.scanner.store.names.text(name)) {
-            return None;
-        }
-        state.is_defined(state.get(name))
+        state.is_defined(state.seen(name, &self.scanner.store.names))
     }
 
     pub(super) fn value(&mut self, text: TextId, here: &Here) -> Value {

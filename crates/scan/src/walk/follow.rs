@@ -96,18 +96,29 @@ impl Walk<'_> {
                 self.scanner.state.pop(name, stack);
             }
             Directive::PushOptions => {
-                let taint = self.scanner.state.taint();
-                let stack = self.stack_of(taint);
-                self.scanner.state.push(taint, stack);
+                for changed in self.scanner.state.changed() {
+                    let stack = self.stack_of(changed);
+                    self.scanner.state.push(changed, stack);
+                }
             }
             Directive::PopOptions => {
-                let taint = self.scanner.state.taint();
-                let stack = self.stack_of(taint);
-                self.scanner.state.pop(taint, stack);
+                for changed in self.scanner.state.changed() {
+                    let stack = self.stack_of(changed);
+                    self.scanner.state.pop(changed, stack);
+                }
             }
-            Directive::SetOptions if self.family == Family::Gcc => {
-                let taint = self.scanner.state.taint();
-                self.scanner.state.set(taint, Binding::MARKED);
+            Directive::SetOptions { target, optimize } if self.family == Family::Gcc => {
+                for (name, set) in self
+                    .scanner
+                    .state
+                    .changed()
+                    .into_iter()
+                    .zip([target, optimize])
+                {
+                    if set {
+                        self.scanner.state.set(name, Binding::MARKED);
+                    }
+                }
             }
             Directive::Line(name) => here.renamed = Some((name != names::EMPTY).then_some(name)),
             Directive::Asm { file, source } => self.assembler(file, source, here, line),
