@@ -190,28 +190,27 @@ impl Compilers {
     }
 
     /// Paths outside of the system's directories that jobs must see for the compilers to run:
-    /// the programs of the list, and the whole tree of a toolchain that has one to itself.
+    /// the programs themselves, and the whole tree of a toolchain that has one to itself. Links
+    /// lead there from the system's directories too.
     pub(crate) fn outside_system(&self) -> Vec<PathBuf> {
-        let listed: &[PathBuf] = match &self.rule {
-            Rule::List { programs, .. } => programs,
-            Rule::Any | Rule::Names(_) | Rule::BuiltIn => &[],
+        let mut programs = match &self.rule {
+            Rule::List { programs, .. } => programs.clone(),
+            Rule::Any | Rule::Names(_) | Rule::BuiltIn => Vec::new(),
         };
-        let mut paths = BTreeSet::new();
-        for program in listed {
-            // Both the name and what it leads to: the name is what gets executed.
-            for path in [Some(program.clone()), fs::canonicalize(program).ok()]
-                .into_iter()
+        let entries = self.dirs.iter().filter_map(|dir| fs::read_dir(dir).ok());
+        programs.extend(
+            entries
                 .flatten()
-            {
+                .flatten()
+                .filter(|entry| is_compiler_name(&entry.file_name()))
+                .map(|entry| entry.path()),
+        );
+        let mut paths = BTreeSet::new();
+        for program in programs {
+            // Both the name and what it leads to: the name is what gets executed.
+            let real = fs::canonicalize(&program).ok();
+            for path in [Some(program), real].into_iter().flatten() {
                 paths.insert(toolchain_root(&path).unwrap_or(path));
-            }
-        }
-        for dir in &self.dirs {
-            let Ok(dir) = fs::canonicalize(dir) else {
-                continue;
-            };
-            if let Some(root) = toolchain_root(&dir.join("gcc")) {
-                paths.insert(root);
             }
         }
         paths
@@ -392,6 +391,27 @@ mod tests {
         assert_eq!(compilers.find(OsStr::new("bin/gcc")), Ok(gcc));
         assert!(compilers.find(OsStr::new("gcc")).is_err());
         assert!(compilers.find(OsStr::new("sbin/gcc")).is_err());
+    }
+
+    #[test]
+    fn compilers_outside_the_system_are_found_through_links() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = fs::canonicalize(dir.path()).unwrap();
+        let wrapper = program(&root, "wrappers/gcc");
+        let real = program(&root, "opt/gcc-13/bin/g++");
+        fs::create_dir_all(root.join("opt/gcc-13/lib/gcc")).unwrap();
+        let link = root.join("wrappers/g++");
+        std::os::unix::fs::symlink(&real, &link).unwrap();
+        program(&root, "wrappers/other");
+        let environment = Environment {
+            path: root.join("wrappers").into(),
+            ..Environment::default()
+        };
+        let compilers = Compilers::load(&environment, true).unwrap();
+        assert_eq!(
+            compilers.outside_system(),
+            [root.join("opt/gcc-13"), link, wrapper]
+        );
     }
 
     #[test]

@@ -276,7 +276,11 @@ async fn unpack(server: &Server, request: Request<Packed>) -> Result<Request, St
 fn compiler_outcome(server: &Server, end: io::Result<JobEnd>) -> Result<Outcome, Refusal> {
     match end.map_err(|error| Refusal::failed("lost the job", error))? {
         JobEnd::Compiler(outcome) => Ok(outcome),
-        JobEnd::NoProgram(why) => Err(Refusal::new(ExitCode::CompilerMissing, Ending::Error, why)),
+        JobEnd::NoProgram(why) => {
+            let text =
+                format!("{why}; is it gone, or outside of what jobs can see? Restart this server");
+            Err(Refusal::new(ExitCode::CompilerMissing, Ending::Error, text))
+        }
         JobEnd::NotSetUp(why) => Err(Refusal::new(ExitCode::IoError, Ending::Other, why)),
         JobEnd::Killed => {
             let why = "the job was killed: out of memory?";

@@ -104,7 +104,7 @@ enum Proc {
 /// What each job's root is made from.
 #[derive(Debug)]
 pub(super) struct Template {
-    /// Top-level links: name, what it says.
+    /// Links, at the top or far outside: path without the leading slash, what it says.
     links: Vec<(PathBuf, PathBuf)>,
     /// Paths to bind, without the leading slash; no entry lies below another.
     bound: Vec<PathBuf>,
@@ -162,9 +162,13 @@ impl Template {
         let Ok(kind) = fs::symlink_metadata(&source) else {
             return Ok(());
         };
-        let is_top = name.components().count() == 1;
-        if is_top && kind.is_symlink() {
+        // To bind a link would be to bind what it leads to, by paths of the wrong root.
+        if kind.is_symlink() {
             let target = step("read link", fs::read_link(&source))?;
+            // `/etc` is the template's own, see `seal`.
+            if name.starts_with("etc") {
+                return make_link(&target, &Path::new("/T").join(name));
+            }
             self.links.push((name.to_path_buf(), target));
             return Ok(());
         }
@@ -211,7 +215,7 @@ impl Template {
         let (bytes, files) = (limits.files_bytes_max, limits.files_max);
         mount_tmpfs(root, &format!("mode=0755,size={bytes},nr_inodes={files}"))?;
         for (name, target) in &self.links {
-            step("make top-level links", symlink(target, root.join(name)))?;
+            make_link(target, &root.join(name))?;
         }
         for name in &self.bound {
             let (source, target) = (Path::new("/T").join(name), root.join(name));
@@ -248,6 +252,13 @@ impl Template {
         )?;
         step("enter the job's root", rustix::process::chdir("/"))
     }
+}
+
+/// Makes a link and the directories above it.
+fn make_link(target: &Path, link: &Path) -> io::Result<()> {
+    let above = link.parent().unwrap_or(Path::new("/"));
+    step("make links", fs::create_dir_all(above))?;
+    step("make links", symlink(target, link))
 }
 
 fn mount_tmpfs(path: &Path, options: &str) -> io::Result<()> {

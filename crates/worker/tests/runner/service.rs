@@ -294,6 +294,29 @@ fn an_ordinary_user_can_run_a_server() {
     );
 }
 
+/// As people make them for a compiler that they have installed in a place of its own.
+#[test]
+fn compilers_outside_the_system_are_reached_through_links() {
+    let setup = Setup::new();
+    let (links, home) = (setup.path().join("links"), setup.path().join("home"));
+    for dir in [&links, &home] {
+        fs::create_dir(dir).unwrap();
+        fs::set_permissions(dir, fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    let real = home.join("gcc");
+    fs::write(&real, "#!/bin/sh\nexec /usr/bin/gcc \"$@\"\n").unwrap();
+    fs::set_permissions(&real, fs::Permissions::from_mode(0o755)).unwrap();
+    std::os::unix::fs::symlink(&real, links.join("gcc")).unwrap();
+    std::os::unix::fs::symlink("../home/gcc", links.join("cc")).unwrap();
+    std::os::unix::fs::symlink("/nonexistent/g++", links.join("g++")).unwrap();
+    let path = format!("{}:/usr/bin:/bin", links.display());
+    let server = setup.env("DISTCCD_PATH", path).start();
+    for name in ["gcc", "cc"] {
+        let line = format!("{name} -c a.c -o a.o");
+        check_ok(&server.ask(compile(Version::V1, &line, SOURCE)));
+    }
+}
+
 #[test]
 fn root_is_given_up() {
     if !rustix::process::geteuid().is_root() {
