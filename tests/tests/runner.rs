@@ -6,6 +6,7 @@ mod agent;
 mod builds;
 mod farcc_run;
 mod faults;
+mod files;
 mod forms;
 mod held;
 mod monitor;
