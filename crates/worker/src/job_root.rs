@@ -159,6 +159,7 @@ impl Job {
                 Entry::Dir(dir)
             }
             Body::File(content) => {
+                let content = without_own_name(&path, content);
                 if is_servers(&path) && is_file_with(&path, &content) {
                     return Ok(());
                 }
@@ -249,6 +250,25 @@ fn without_links(dir: &Path) -> Option<PathBuf> {
         .components()
         .all(|part| matches!(part, Component::Normal(_)));
     is_plain.then(|| Some(fs::canonicalize(existing).ok()?.join(rest)))?
+}
+
+/// The content without a `#line` in front that only says the file's own name. Clients of stock's servers put it there,
+/// which compile the file at another path; here it would make the compiler show the wrong lines.
+fn without_own_name(path: &Path, mut content: Vec<u8>) -> Vec<u8> {
+    let name_in = |content: &[u8]| -> Option<(PathBuf, usize)> {
+        let rest = content.strip_prefix(b"#line 1 \"")?;
+        let quote = rest.iter().position(|&byte| byte == b'"')?;
+        let is_whole_line = rest.get(quote + 1) == Some(&b'\n');
+        let name = Path::new(OsStr::from_bytes(&rest[..quote]));
+        let end = content.len() - rest.len() + quote + 2;
+        (is_whole_line && name.is_absolute()).then(|| (resolve(Path::new("/"), name), end))
+    };
+    if let Some((name, end)) = name_in(&content)
+        && name == path
+    {
+        content.drain(..end);
+    }
+    content
 }
 
 /// Is the same file here? Not read at all if the length differs.
@@ -353,6 +373,27 @@ mod tests {
         }
         for text in ["", "int x;", "#pragma once\n", "# define X"] {
             assert!(!has_line_markers(text.as_bytes()), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_file_that_begins_with_its_own_name_loses_it() {
+        let path = Path::new("/home/u/x.h");
+        let without = |text: &str| {
+            let content = without_own_name(path, text.as_bytes().to_vec());
+            String::from_utf8(content).unwrap()
+        };
+        assert_eq!(without("#line 1 \"/home/u/x.h\"\nint x;\n"), "int x;\n");
+        assert_eq!(without("#line 1 \"/home/u/d/../x.h\"\n"), "");
+        for other in [
+            "",
+            "int x;\n",
+            "#line 1 \"x.h\"\n",
+            "#line 1 \"/home/u/y.h\"\n",
+            "#line 1 \"/home/u/x.h",
+            "#line 1 \"/home/u/x.h\" \n",
+        ] {
+            assert_eq!(without(other), other);
         }
     }
 
