@@ -376,7 +376,7 @@ impl<'a> Run<'a> {
         let why = failure.to_string();
         let backoff = job.settings.backoff;
         // One line for each host and cool-down; a build has hundreds of jobs.
-        let level = if job.agent.is_new_failure(id, backoff) {
+        let level = if job.agent.is_new_failure(id, &why, backoff) {
             LogLevel::Warning
         } else {
             LogLevel::Info
@@ -415,16 +415,37 @@ impl<'a> Run<'a> {
         let source = &self.plan.source;
         match (&self.failed, why) {
             (_, WhyHere::Listed) => {}
-            (Some((host, _)), _) => self.job.log(
-                LogLevel::Warning,
+            (Some((host, _)), _) => self.job.warn(
+                host,
                 format!("failed to distribute {source} to {host}, running locally instead"),
             ),
-            (None, _) => self.job.log(
-                LogLevel::Warning,
-                "failed to distribute, running locally instead",
-            ),
+            (None, _) => {
+                let text = format!(
+                    "{}: failed to distribute, running locally instead",
+                    self.what_failed()
+                );
+                self.job.warn(&text, text.clone());
+            }
         }
         why_here(why).into()
+    }
+
+    /// Why no host is tried.
+    fn what_failed(&self) -> String {
+        /// More are not worth reading in one line.
+        const NAMED_MAX: usize = 3;
+        let hosts = &self.hosts.candidates;
+        let failures = hosts.iter().filter_map(|candidate| {
+            let why = self.job.agent.last_failure(candidate.host)?;
+            Some(format!("{}: {why}", self.name(candidate.host)))
+        });
+        let named: Vec<String> = failures.take(NAMED_MAX).collect();
+        let sentence = Why::HostsCooling.sentence();
+        match named.len() {
+            0 => sentence.to_owned(),
+            all if all == hosts.len() => format!("{sentence} ({})", named.join("; ")),
+            _ => format!("{sentence} ({}; …)", named.join("; ")),
+        }
     }
 
     fn name(&self, id: HostId) -> &str {

@@ -1,6 +1,6 @@
 //! Host lists: where a job's list is, and what it means, parsed once per change.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::collections::HashMap;
 use std::ffi::OsString;
 use std::fs;
@@ -39,7 +39,6 @@ pub(crate) struct JobHosts {
     randomize: bool,
     /// What is wrong with the list.
     complaints: Vec<String>,
-    complained: Cell<bool>,
 }
 
 /// What a list was made from; if any of it differs, the list may differ.
@@ -150,7 +149,6 @@ impl HostLists {
             preprocess_slots,
             randomize: list.randomize,
             complaints,
-            complained: Cell::new(false),
         }
     }
 
@@ -200,13 +198,9 @@ impl JobHosts {
         shuffled.into()
     }
 
-    /// What is wrong with the list, the first time; every time if nothing is left of it.
+    /// What is wrong with the list.
     pub(crate) fn complaints(&self) -> &[String] {
-        if self.complained.replace(true) && !self.candidates.is_empty() {
-            &[]
-        } else {
-            &self.complaints
-        }
+        &self.complaints
     }
 }
 
@@ -267,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn broken_tokens_are_named_once_and_the_rest_is_used() {
+    fn broken_tokens_are_named_and_the_rest_is_used() {
         let temp = tempfile::tempdir().unwrap();
         let lists = HostLists::new("/nonexistent".into());
         let of = |hosts| lists.of(&settings(temp.path(), Some(hosts)));
@@ -276,9 +270,7 @@ mod tests {
         assert_eq!(list.candidates[..], [Candidate { host: id, slots: 3 }]);
         assert_eq!(list.host(id).unwrap().name(), "good");
         assert_eq!(list.complaints().len(), 2);
-        assert!(list.complaints().is_empty());
         let broken = of("bad,what");
-        assert_eq!(broken.complaints().len(), 1);
         assert_eq!(broken.complaints().len(), 1);
     }
 

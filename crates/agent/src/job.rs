@@ -96,7 +96,6 @@ pub(crate) async fn run(agent: Rc<Agent>, request: JobRequest, mut reader: Reade
 
 /// The life of a compile.
 async fn story(job: &Job, inbox: &mut Inbox) -> io::Result<()> {
-    job.complain_about_settings();
     let hosts = job.agent.host_lists.of(&job.settings);
 
     // Outputs and response files are named relative to a directory: it has to be the same one for both.
@@ -108,12 +107,13 @@ async fn story(job: &Job, inbox: &mut Inbox) -> io::Result<()> {
         Ok(invocation) => invocation,
         Err(local) => return stay(job, &hosts, local).await,
     };
+    job.complain_about_settings();
     // Is there anywhere to go?
     if hosts.candidates.is_empty() {
         return nowhere(job, &hosts).await;
     }
     for complaint in hosts.complaints() {
-        job.log(LogLevel::Warning, complaint.clone());
+        job.warn(complaint, complaint.clone());
     }
     // What would a host have to run?
     let commands = plan::host_commands(
@@ -186,8 +186,8 @@ async fn nowhere(job: &Job, hosts: &Rc<JobHosts>) -> io::Result<()> {
         );
         return job.abort(stock::exit::ExitCode::NoHosts.code()).await;
     }
-    job.log(
-        LogLevel::Warning,
+    job.warn(
+        &text,
         format!("{text}: failed to distribute, running locally instead"),
     );
     stay(job, hosts, Why::NoHosts.into()).await
@@ -296,6 +296,14 @@ impl Job {
         self.log.borrow_mut().push(line);
     }
 
+    /// Warns, unless this build has heard it often enough by now: `what` is the warning without what differs from job
+    /// to job.
+    pub(crate) fn warn(&self, what: &str, text: impl Into<String>) {
+        let build = sys::realm::process_group(self.request.pid).unwrap_or(0);
+        let level = self.agent.notices.level(build, what, Instant::now());
+        self.log(level, text);
+    }
+
     pub(crate) fn take_log(&self) -> Vec<LogLine> {
         self.log.take()
     }
@@ -364,9 +372,7 @@ impl Job {
 
     fn complain_about_settings(&self) {
         for complaint in &self.settings.complaints {
-            if self.agent.is_new_complaint(complaint) {
-                self.log(LogLevel::Warning, complaint.clone());
-            }
+            self.warn(complaint, complaint.clone());
         }
     }
 

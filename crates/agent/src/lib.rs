@@ -43,6 +43,7 @@ mod answer;
 pub mod scanning;
 
 mod events;
+mod notices;
 mod shim;
 mod side_log;
 mod sizes;

@@ -4,7 +4,7 @@
 //! to create it (`sys::rendezvous`), and whoever is in the queue by then is still served.
 
 use std::cell::{Cell, RefCell};
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::net as std_unix;
@@ -26,6 +26,7 @@ use crate::dispatch::Dispatcher;
 use crate::events::Watchers;
 use crate::host_lists::HostLists;
 use crate::judge::FileHosts;
+use crate::notices::Notices;
 use crate::scanning::ScanService;
 use crate::side_log::SideLog;
 use crate::sizes::Sizes;
@@ -62,8 +63,8 @@ pub(crate) struct Agent {
     /// Connections that are not watchers.
     busy: Cell<usize>,
     drain: Notify,
-    complaints: RefCell<HashSet<String>>,
-    failures: RefCell<HashMap<HostId, Instant>>,
+    pub(crate) notices: Notices,
+    failures: RefCell<HashMap<HostId, (Instant, String)>>,
 }
 
 impl Agent {
@@ -72,22 +73,23 @@ impl Agent {
         JobId(self.jobs.get())
     }
 
-    /// Whether this was not complained about yet.
-    pub(crate) fn is_new_complaint(&self, text: &str) -> bool {
-        self.complaints.borrow_mut().insert(text.to_owned())
-    }
-
     /// Whether a host's failure is news: the first within its cool-down.
-    pub(crate) fn is_new_failure(&self, host: HostId, cool_down: Duration) -> bool {
+    pub(crate) fn is_new_failure(&self, host: HostId, why: &str, cool_down: Duration) -> bool {
         let now = Instant::now();
         let mut failures = self.failures.borrow_mut();
         let is_new = failures
             .get(&host)
-            .is_none_or(|last| now.duration_since(*last) >= cool_down);
+            .is_none_or(|(last, _)| now.duration_since(*last) >= cool_down);
         if is_new {
-            failures.insert(host, now);
+            failures.insert(host, (now, why.to_owned()));
         }
         is_new
+    }
+
+    /// Why a host failed when that was last news.
+    pub(crate) fn last_failure(&self, host: HostId) -> Option<String> {
+        let failures = self.failures.borrow();
+        failures.get(&host).map(|(_, why)| why.clone())
     }
 }
 
@@ -124,7 +126,7 @@ pub(crate) async fn serve(listener: std_unix::UnixListener, config: Config) -> i
         jobs: Cell::new(0),
         busy: Cell::new(0),
         drain: Notify::new(),
-        complaints: RefCell::default(),
+        notices: Notices::default(),
         failures: RefCell::default(),
     });
     let door = Door::new(listener, config.dir, config.socket_name)?;

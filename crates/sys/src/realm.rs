@@ -36,3 +36,32 @@ pub fn current() -> RealmNumbers {
 pub fn user_id() -> u32 {
     rustix::process::getuid().as_raw()
 }
+
+/// The process group of a process: what a shell starts by one command line is in one group.
+/// `None` without such a process.
+#[must_use]
+pub fn process_group(pid: u32) -> Option<u32> {
+    let pid = rustix::process::Pid::from_raw(i32::try_from(pid).ok()?)?;
+    let group = rustix::process::getpgid(Some(pid)).ok()?;
+    Some(group.as_raw_nonzero().get().unsigned_abs())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_group_of_a_process_is_known() {
+        assert_eq!(
+            process_group(std::process::id()),
+            Some(
+                rustix::process::getpgrp()
+                    .as_raw_nonzero()
+                    .get()
+                    .unsigned_abs()
+            )
+        );
+        assert_eq!(process_group(0), None);
+        assert_eq!(process_group(u32::MAX), None);
+    }
+}

@@ -75,10 +75,32 @@ fn a_port_where_nobody_listens() {
     // The host cools down: not even tried.
     let next = world.compile(&closed, "-c a.c").text("").run();
     next.is_local();
-    assert_eq!(
-        next.warnings(),
-        ["failed to distribute, running locally instead"]
+    let [warning] = next.warnings()[..] else {
+        panic!("{:?}", next.warnings());
+    };
+    assert!(
+        warning.contains("failed to distribute, running locally instead"),
+        "{warning}"
     );
+    assert!(
+        warning.contains("Connection refused"),
+        "it tells why: {warning}"
+    );
+}
+
+#[test]
+fn a_build_without_hosts_hears_of_it_a_few_times_only() {
+    let world = World::new();
+    let (closed, _port) = closed_port();
+    let warnings = |hosts: &str| {
+        let jobs = (0..10).map(|_| world.compile(hosts, "-c a.c").text("").run());
+        let all: Vec<_> = jobs.collect();
+        all.iter().for_each(|done| done.is_local());
+        all.iter().map(|done| done.warnings().len()).sum::<usize>()
+    };
+    // Connecting failed, and so this one runs here; then three times that the host is left alone.
+    assert_eq!(warnings(&closed), 2 + 3);
+    assert_eq!(warnings(""), 3);
 }
 
 #[test]
