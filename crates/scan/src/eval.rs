@@ -8,7 +8,7 @@ use crate::limits::NESTING_MAX;
 use crate::names::{self, Name};
 use crate::state::{Binding, Bound, State};
 use crate::store::Store;
-use crate::token::{Kind, Token, alternative};
+use crate::token::{Kind, Token, operator_of};
 use crate::value::{self, Binary, Int, Value, apply};
 
 /// Evaluates a line after expansion. `answers` belong to its tokens of kind [`Kind::Asked`].
@@ -70,30 +70,22 @@ impl Eval<'_> {
         }
     }
 
-    fn peek(&self) -> &[u8] {
+    fn peek(&self) -> Name {
         match self.tokens.get(self.at) {
-            Some(token) if token.kind == Kind::Punct => {
-                let text = self.store.names.text(token.name);
-                let word = text.first().is_some_and(u8::is_ascii_alphabetic);
-                if word {
-                    alternative(text).unwrap_or(text)
-                } else {
-                    text
-                }
-            }
-            _ => b"",
+            Some(token) if token.kind == Kind::Punct => operator_of(token.name),
+            _ => names::EMPTY,
         }
     }
 
-    fn eat(&mut self, text: &[u8]) -> bool {
-        let next = self.peek() == text;
+    fn eat(&mut self, name: Name) -> bool {
+        let next = self.peek() == name;
         self.at += usize::from(next);
         next
     }
 
     fn comma(&mut self) -> Result<Value> {
         let mut value = self.conditional()?;
-        while self.eat(b",") {
+        while self.eat(names::COMMA) {
             value = self.conditional()?;
         }
         Ok(value)
@@ -105,9 +97,9 @@ impl Eval<'_> {
             return Err(NotDirect);
         }
         let condition = self.binary(0)?;
-        let value = if self.eat(b"?") {
+        let value = if self.eat(names::QUESTION) {
             let yes = self.comma()?;
-            if !self.eat(b":") {
+            if !self.eat(names::COLON) {
                 return Err(NotDirect);
             }
             let no = self.conditional()?;
@@ -141,19 +133,19 @@ impl Eval<'_> {
 
     fn unary(&mut self) -> Result<Value> {
         let mut operators = Vec::new();
-        while let op @ (b"!" | b"~" | b"-" | b"+") = self.peek() {
-            operators.push(op[0]);
+        while let op @ (names::NOT | names::TILDE | names::MINUS | names::PLUS) = self.peek() {
+            operators.push(op);
             self.at += 1;
         }
         let mut value = self.primary()?;
         while let Some(op) = operators.pop() {
             value = value.map(|int| match op {
-                b'!' => Int::truth(!int.is_true()),
-                b'~' => Int {
+                names::NOT => Int::truth(!int.is_true()),
+                names::TILDE => Int {
                     bits: !int.bits,
                     ..int
                 },
-                b'-' => Int {
+                names::MINUS => Int {
                     bits: int.bits.wrapping_neg(),
                     ..int
                 },
@@ -174,9 +166,9 @@ impl Eval<'_> {
             Kind::Unknown => Ok(None),
             Kind::Asked => Ok(self.answers.get(token.name.0 as usize).copied().flatten()),
             Kind::Word | Kind::Painted => self.word(token),
-            Kind::Punct if self.store.names.text(token.name) == b"(" => {
+            Kind::Punct if token.name == names::OPEN => {
                 let value = self.comma()?;
-                if self.eat(b")") {
+                if self.eat(names::CLOSE) {
                     Ok(value)
                 } else {
                     Err(NotDirect)
@@ -195,7 +187,7 @@ impl Eval<'_> {
             return self.defined(direct);
         }
         match self.binding(direct, token.name).unpack() {
-            Bound::Undefined if self.peek() == b"(" => Err(NotDirect),
+            Bound::Undefined if self.peek() == names::OPEN => Err(NotDirect),
             Bound::Undefined => undefined(),
             Bound::Def(def) => match self.store.known_def(def).and_then(|it| it.number) {
                 Some(number) => Ok(Some(number)),
@@ -206,13 +198,13 @@ impl Eval<'_> {
     }
 
     fn defined(&mut self, state: &State) -> Result<Value> {
-        let parenthesis = self.eat(b"(");
+        let parenthesis = self.eat(names::OPEN);
         let name = match self.tokens.get(self.at) {
             Some(token) if token.kind == Kind::Word => token.name,
             _ => return Err(NotDirect),
         };
         self.at += 1;
-        if parenthesis && !self.eat(b")") {
+        if parenthesis && !self.eat(names::CLOSE) {
             return Err(NotDirect);
         }
         Ok(state.is_defined(self.binding(state, name)).map(Int::truth))
@@ -230,28 +222,28 @@ enum Operator {
 }
 
 /// A binary operator and how strongly it binds.
-fn operator(text: &[u8]) -> Option<(Operator, u8)> {
+fn operator(name: Name) -> Option<(Operator, u8)> {
     use Binary as B;
     let plain = |op, strength| Some((Operator::Plain(op), strength));
-    match text {
-        b"||" => Some((Operator::Either, 1)),
-        b"&&" => Some((Operator::Both, 2)),
-        b"|" => plain(B::Or, 3),
-        b"^" => plain(B::Xor, 4),
-        b"&" => plain(B::And, 5),
-        b"==" => plain(B::Equal, 6),
-        b"!=" => plain(B::Unequal, 6),
-        b"<" => plain(B::Less, 7),
-        b">" => plain(B::Greater, 7),
-        b"<=" => plain(B::LessEqual, 7),
-        b">=" => plain(B::GreaterEqual, 7),
-        b"<<" => plain(B::Left, 8),
-        b">>" => plain(B::Right, 8),
-        b"+" => plain(B::Plus, 9),
-        b"-" => plain(B::Minus, 9),
-        b"*" => plain(B::Times, 10),
-        b"/" => plain(B::Divide, 10),
-        b"%" => plain(B::Modulo, 10),
+    match name {
+        names::OR_OR => Some((Operator::Either, 1)),
+        names::AND_AND => Some((Operator::Both, 2)),
+        names::OR => plain(B::Or, 3),
+        names::XOR => plain(B::Xor, 4),
+        names::AND => plain(B::And, 5),
+        names::EQUAL => plain(B::Equal, 6),
+        names::UNEQUAL => plain(B::Unequal, 6),
+        names::LESS => plain(B::Less, 7),
+        names::GREATER => plain(B::Greater, 7),
+        names::LESS_EQUAL => plain(B::LessEqual, 7),
+        names::GREATER_EQUAL => plain(B::GreaterEqual, 7),
+        names::LEFT => plain(B::Left, 8),
+        names::RIGHT => plain(B::Right, 8),
+        names::PLUS => plain(B::Plus, 9),
+        names::MINUS => plain(B::Minus, 9),
+        names::TIMES => plain(B::Times, 10),
+        names::DIVIDE => plain(B::Divide, 10),
+        names::MODULO => plain(B::Modulo, 10),
         _ => None,
     }
 }

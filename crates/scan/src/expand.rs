@@ -16,7 +16,7 @@ use crate::limits::NESTING_MAX;
 use crate::names::{self, Name};
 use crate::state::{Binding, Bound, State};
 use crate::store::{Macro, Store};
-use crate::token::{Kind, Token, punct};
+use crate::token::{Kind, Token, is_punct};
 
 /// Why an expansion has no exact result.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -203,10 +203,6 @@ impl<'a> Expander<'a> {
         None
     }
 
-    fn is(&self, token: Option<Token>, text: &[u8]) -> bool {
-        token.is_some_and(|it| it.kind == Kind::Punct && self.store.names.text(it.name) == text)
-    }
-
     /// What a name stands for here.
     pub(crate) fn binding(&self, name: Name) -> Binding {
         self.state.seen(name, &self.store.names)
@@ -271,7 +267,7 @@ impl<'a> Expander<'a> {
     /// `defined X` or `defined(X)`, its name already read.
     fn defined(&mut self) -> Result<Token, Stop> {
         let mut token = self.next().ok_or(Stop::Malformed)?;
-        let parenthesis = self.is(Some(token), punct::OPEN);
+        let parenthesis = is_punct(Some(&token), names::OPEN);
         if parenthesis {
             token = self.next().ok_or(Stop::Malformed)?;
         }
@@ -280,7 +276,7 @@ impl<'a> Expander<'a> {
         }
         if parenthesis {
             let close = self.next();
-            if !self.is(close, punct::CLOSE) {
+            if !is_punct(close.as_ref(), names::CLOSE) {
                 return Err(Stop::Malformed);
             }
         }
@@ -311,7 +307,7 @@ impl<'a> Expander<'a> {
             self.enter(token.name, list);
             return Ok(());
         }
-        if !self.is(self.peek(), punct::OPEN) {
+        if !is_punct(self.peek().as_ref(), names::OPEN) {
             out.push(token);
             return Ok(());
         }

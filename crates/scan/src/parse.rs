@@ -47,7 +47,6 @@ fn run(bytes: Vec<u8>, mode: Mode, store: &mut Store, directives: bool) -> Parse
         rest: Vec::new(),
         embedded: embedded::is_possible(&src),
     };
-    parser.out.content = hash::bytes64(&src);
     if directives {
         parser.lines();
         parser.close_all();
@@ -57,6 +56,9 @@ fn run(bytes: Vec<u8>, mode: Mode, store: &mut Store, directives: bool) -> Parse
         }
     }
     let mut out = parser.out;
+    if out.once {
+        out.content = hash::bytes64(&src);
+    }
     out.date = memmem::find(&src, b"__DATE__").is_some();
     out.time = memmem::find(&src, b"__TIME__").is_some();
     out.timestamp = memmem::find(&src, b"__TIMESTAMP__").is_some();

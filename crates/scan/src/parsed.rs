@@ -123,7 +123,7 @@ pub(crate) struct Parsed {
     pub(crate) date: bool,
     pub(crate) time: bool,
     pub(crate) timestamp: bool,
-    /// Hash of the content, for `#pragma once` of equal files.
+    /// Hash of the content, if there is a `#pragma once`: it holds for equal files too.
     pub(crate) content: u64,
 }
 

@@ -388,11 +388,11 @@ impl Scanner {
         let stamp = entry.stamp;
         // GCC takes files of equal time and content for the same; Clang goes by the inode.
         let key = match family {
-            Family::Gcc => format!(
+            Family::Gcc if entry.parsed.once => format!(
                 "\0once {} {} {}",
                 stamp.size, stamp.mtime_ns, entry.parsed.content
             ),
-            Family::Clang => format!("\0once {} {}", stamp.dev, stamp.ino),
+            _ => format!("\0once {} {}", stamp.dev, stamp.ino),
         };
         let name = self.store.names.intern(key.as_bytes());
         entry.once = Some(name);

@@ -43,19 +43,6 @@ pub(crate) struct Token {
     pub(crate) name: Name,
 }
 
-macro_rules! puncts {
-    ($($constant:ident = $text:literal,)*) => {
-        /// Operators by name.
-        pub(crate) mod punct { $(pub(crate) const $constant: &[u8] = $text;)* }
-    };
-}
-
-puncts! {
-    OPEN = b"(",
-    CLOSE = b")",
-    COMMA = b",",
-}
-
 /// Operators of two and three characters, longest first.
 const LONG: &[&[u8]] = &[
     b"%:%:", b"<=>", b"<<=", b">>=", b"...", b"->*", b"##", b"&&", b"||", b"==", b"!=", b"<=",
@@ -63,25 +50,25 @@ const LONG: &[&[u8]] = &[
     b"^=", b"&=", b"|=", b"<:", b":>", b"<%", b"%>", b"%:",
 ];
 
-/// Words that are operators in C++, and what they stand for. Sorted.
-const ALTERNATIVES: &[(&[u8], &[u8])] = &[
-    (b"and", b"&&"),
-    (b"and_eq", b"&="),
-    (b"bitand", b"&"),
-    (b"bitor", b"|"),
-    (b"compl", b"~"),
-    (b"not", b"!"),
-    (b"not_eq", b"!="),
-    (b"or", b"||"),
-    (b"or_eq", b"|="),
-    (b"xor", b"^"),
-    (b"xor_eq", b"^="),
+/// Words that are operators in C++. Sorted.
+const ALTERNATIVES: &[&[u8]] = &[
+    b"and", b"and_eq", b"bitand", b"bitor", b"compl", b"not", b"not_eq", b"or", b"or_eq", b"xor",
+    b"xor_eq",
 ];
 
-/// The operator that a word of C++ stands for.
-pub(crate) fn alternative(word: &[u8]) -> Option<&'static [u8]> {
-    let index = ALTERNATIVES.binary_search_by_key(&word, |it| it.0).ok()?;
-    Some(ALTERNATIVES[index].1)
+/// The operator that a word of C++ stands for; other names stand for themselves.
+pub(crate) fn operator_of(name: Name) -> Name {
+    match name {
+        names::WORD_AND => names::AND_AND,
+        names::WORD_BITAND => names::AND,
+        names::WORD_BITOR => names::OR,
+        names::WORD_COMPL => names::TILDE,
+        names::WORD_NOT => names::NOT,
+        names::WORD_NOT_EQ => names::UNEQUAL,
+        names::WORD_OR => names::OR_OR,
+        names::WORD_XOR => names::XOR,
+        other => other,
+    }
 }
 
 /// Cuts a line into tokens.
@@ -98,7 +85,7 @@ pub(crate) fn cut(line: &[u8], mode: Mode, names: &mut Names) -> Vec<Token> {
         let (kind, len) = token_at(&line[at..], mode);
         let text = &line[at..at + len];
         // Such a word is an operator, but keeps its spelling for `#` and for names of headers.
-        let operator = kind == Kind::Word && mode.cxx && alternative(text).is_some();
+        let operator = kind == Kind::Word && mode.cxx && ALTERNATIVES.binary_search(&text).is_ok();
         let kind = if operator { Kind::Punct } else { kind };
         let name = match text {
             b"%:%:" => names.intern(b"##"),
@@ -186,12 +173,14 @@ fn raw_len(text: &[u8]) -> usize {
     memchr::memmem::find(&text[paren..], &close).map_or(text.len(), |at| paren + at + close.len())
 }
 
+/// Whether a token is this operator.
+pub(crate) fn is_punct(token: Option<&Token>, name: Name) -> bool {
+    token.is_some_and(|it| it.kind == Kind::Punct && it.name == name)
+}
+
 /// Cuts what follows the name in a definition.
 pub(crate) fn cut_macro(rest: &[u8], mode: Mode, names: &mut Names) -> Macro {
     let tokens = cut(rest, mode, names);
-    let is = |token: Option<&Token>, text: &[u8], names: &Names| {
-        token.is_some_and(|it| it.kind == Kind::Punct && names.text(it.name) == text)
-    };
     let (params, variadic, start) = if rest.first() == Some(&b'(') {
         parameters(&tokens, names)
     } else {
@@ -203,10 +192,7 @@ pub(crate) fn cut_macro(rest: &[u8], mode: Mode, names: &mut Names) -> Macro {
     }
     for at in 0..body.len() {
         let token = body[at];
-        if token.kind == Kind::Punct
-            && names.text(token.name) == b"##"
-            && at > 0
-            && at + 1 < body.len()
+        if token.kind == Kind::Punct && token.name == names::PASTE && at > 0 && at + 1 < body.len()
         {
             body[at].kind = Kind::Paste;
         }
@@ -217,7 +203,7 @@ pub(crate) fn cut_macro(rest: &[u8], mode: Mode, names: &mut Names) -> Macro {
                 body[at].name = Name(u32::try_from(index).expect("few parameters"));
             } else if token.name == names::VA_OPT
                 && variadic
-                && is(body.get(at + 1), punct::OPEN, names)
+                && is_punct(body.get(at + 1), names::OPEN)
             {
                 body[at].kind = Kind::VaOpt;
             }
@@ -225,7 +211,7 @@ pub(crate) fn cut_macro(rest: &[u8], mode: Mode, names: &mut Names) -> Macro {
     }
     if params.is_some() {
         for at in 1..body.len() {
-            let hash = body[at - 1].kind == Kind::Punct && names.text(body[at - 1].name) == b"#";
+            let hash = body[at - 1].kind == Kind::Punct && body[at - 1].name == names::HASH;
             if hash && matches!(body[at].kind, Kind::Param | Kind::VaOpt) {
                 body[at - 1].kind = Kind::Hash;
             }
@@ -310,6 +296,6 @@ mod tests {
 
     #[test]
     fn alternative_words_are_sorted() {
-        assert!(ALTERNATIVES.windows(2).all(|pair| pair[0].0 < pair[1].0));
+        assert!(ALTERNATIVES.windows(2).all(|pair| pair[0] < pair[1]));
     }
 }

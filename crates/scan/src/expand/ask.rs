@@ -4,7 +4,7 @@ use super::{Expander, Question, Stop};
 use crate::names::{self, Name};
 use crate::state::Binding;
 use crate::store::Store;
-use crate::token::{Kind, Token, punct};
+use crate::token::{Kind, Token, is_punct};
 
 impl Expander<'_> {
     pub(super) fn built_in(&mut self, token: Token, out: &mut Vec<Token>) -> Result<(), Stop> {
@@ -55,16 +55,16 @@ impl Expander<'_> {
     /// The tokens of an operand in parentheses, as they stand.
     pub(super) fn operand(&mut self) -> Result<Vec<Token>, Stop> {
         let open = self.next();
-        if !self.is(open, punct::OPEN) {
+        if !is_punct(open.as_ref(), names::OPEN) {
             return Err(Stop::Malformed);
         }
         let mut tokens = Vec::new();
         let mut depth = 0u32;
         loop {
             let token = self.next().ok_or(Stop::Malformed)?;
-            if self.is(Some(token), punct::OPEN) {
+            if is_punct(Some(&token), names::OPEN) {
                 depth += 1;
-            } else if self.is(Some(token), punct::CLOSE) {
+            } else if is_punct(Some(&token), names::CLOSE) {
                 if depth == 0 {
                     return Ok(tokens);
                 }

@@ -1,11 +1,11 @@
 //! A macro's body with its arguments put in: `#`, `##`, `__VA_OPT__`.
 
 use super::{Expander, Stop};
-use crate::names::{self, Names};
+use crate::names;
 use crate::parsed::Mode;
 use crate::state::Binding;
 use crate::store::Macro;
-use crate::token::{Kind, Token, cut, punct};
+use crate::token::{Kind, Token, cut, is_punct};
 
 /// An argument of a macro call.
 #[derive(Debug)]
@@ -29,11 +29,11 @@ impl Expander<'_> {
                 token.kind = Kind::Painted;
             }
             if token.kind == Kind::Punct {
-                match self.store.names.text(token.name) {
-                    b"(" => open += 1,
-                    b")" if open == 0 => break,
-                    b")" => open -= 1,
-                    b"," if open == 0 && !(it.variadic && args.len() == params) => {
+                match token.name {
+                    names::OPEN => open += 1,
+                    names::CLOSE if open == 0 => break,
+                    names::CLOSE => open -= 1,
+                    names::COMMA if open == 0 && !(it.variadic && args.len() == params) => {
                         args.push(Vec::new());
                         continue;
                     }
@@ -85,7 +85,7 @@ impl Expander<'_> {
                 Kind::Param => {
                     let index = token.name.0 as usize;
                     let last = it.variadic && index + 1 == args.len();
-                    if pasting && last && self.is(out.last().copied(), punct::COMMA) {
+                    if pasting && last && is_punct(out.last(), names::COMMA) {
                         // GNU: `, ## __VA_ARGS__` drops the comma when there is nothing after it.
                         pasting = false;
                         if args[index].raw.is_empty() {
@@ -101,8 +101,7 @@ impl Expander<'_> {
                     }
                 }
                 Kind::VaOpt => {
-                    let inner =
-                        closing(&body[at + 1..], &self.store.names).ok_or(Stop::Malformed)?;
+                    let inner = closing(&body[at + 1..]).ok_or(Stop::Malformed)?;
                     let inside = &body[at + 2..at + 1 + inner];
                     at += 1 + inner;
                     out.append(&mut self.optional(it, inside, args)?);
@@ -183,7 +182,7 @@ impl Expander<'_> {
         if token.kind == Kind::Param {
             return Ok((args[token.name.0 as usize].raw.clone(), 1));
         }
-        let inner = closing(&body[1..], &self.store.names).ok_or(Stop::Malformed)?;
+        let inner = closing(&body[1..]).ok_or(Stop::Malformed)?;
         let tokens = self.optional(it, &body[2..=inner], args)?;
         Ok((tokens, inner + 2))
     }
@@ -246,14 +245,14 @@ impl Expander<'_> {
 }
 
 /// Index of the parenthesis that closes the one at the start.
-fn closing(tokens: &[Token], names: &Names) -> Option<usize> {
+fn closing(tokens: &[Token]) -> Option<usize> {
     let mut depth = 0u32;
     for (index, token) in tokens.iter().enumerate() {
         if token.kind == Kind::Punct {
-            match names.text(token.name) {
-                b"(" => depth += 1,
-                b")" if depth == 1 => return Some(index),
-                b")" => depth = depth.checked_sub(1)?,
+            match token.name {
+                names::OPEN => depth += 1,
+                names::CLOSE if depth == 1 => return Some(index),
+                names::CLOSE => depth = depth.checked_sub(1)?,
                 _ => {}
             }
         }
