@@ -159,14 +159,17 @@ async fn story(job: &Job, inbox: &mut Inbox) -> io::Result<()> {
             answer::deliver(job, ticket, inbox, &invocation, reply, &host).await
         }
         Outcome::Here { slot, local } => become_compiler(job, slot, local).await,
-        Outcome::Nowhere { exit_code } => {
-            job.log(
-                LogLevel::Error,
-                "failed to distribute and fallbacks are disabled",
-            );
-            job.abort(exit_code).await
-        }
+        Outcome::Nowhere { exit_code } => give_up(job, exit_code).await,
     }
+}
+
+/// It may not run here, and no host took it.
+async fn give_up(job: &Job, exit_code: u8) -> io::Result<()> {
+    job.log(
+        LogLevel::Error,
+        "failed to distribute and fallbacks are disabled",
+    );
+    job.abort(exit_code).await
 }
 
 /// No host can be used: local with one line that says so, or not at all.
@@ -180,11 +183,7 @@ async fn nowhere(job: &Job, hosts: &Rc<JobHosts>) -> io::Result<()> {
     }
     if !job.settings.fallback {
         job.log(LogLevel::Warning, text);
-        job.log(
-            LogLevel::Error,
-            "failed to distribute and fallbacks are disabled",
-        );
-        return job.abort(stock::exit::ExitCode::NoHosts.code()).await;
+        return give_up(job, stock::exit::ExitCode::NoHosts.code()).await;
     }
     job.warn(
         &text,

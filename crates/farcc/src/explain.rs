@@ -77,7 +77,7 @@ fn how_sent(world: &World, compile: &OneCompile, found: &Found) -> String {
             "a stock server would misunderstand `{}`",
             word.to_string_lossy()
         )),
-        Ok(_) => found.why_text(),
+        Ok(command) => found.why_text(&command.paths),
     };
     match (takes_files, why) {
         (_, Some(why)) => format!("  sent      preprocessed, because {why}\n"),

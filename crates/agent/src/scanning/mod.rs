@@ -112,10 +112,13 @@ impl Found {
         self.system_dirs.iter().any(|dir| real.starts_with(dir))
     }
 
-    /// Why a host that takes source and headers gets preprocessed text after all.
+    /// Why a host that takes source and headers gets preprocessed text after all; `named` as for
+    /// [`Found::places`].
     #[must_use]
-    pub fn why_text(&self) -> Option<String> {
-        why_text::check(self).err().map(|why| why.to_string())
+    pub fn why_text(&self, named: &[OsString]) -> Option<String> {
+        why_text::check(self, named)
+            .err()
+            .map(|why| why.to_string())
     }
 }
 

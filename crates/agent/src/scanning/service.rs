@@ -81,6 +81,6 @@ fn serve(scanning: &mut Scanning, packer: &mut Packer, order: &Order) -> Answer 
         cwd: &order.cwd,
         env: &order.env,
     })?;
-    why_text::check(&found)?;
+    why_text::check(&found, &order.named)?;
     Ok(packer.pack(&found, &order.cwd, &order.named)?)
 }

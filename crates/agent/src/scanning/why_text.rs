@@ -1,6 +1,9 @@
 //! Why a compile is preprocessed here although its host takes files.
 
-use scan::{Doubt, Unfollowed, Why};
+use std::ffi::OsString;
+use std::path::Path;
+
+use scan::{Doubt, FileUse, Unfollowed, Why};
 
 use super::parcel::NoParcel;
 use super::{AskError, Found};
@@ -20,6 +23,8 @@ pub(crate) enum WhyText {
     Precompiled,
     #[error("CPATH or a relative of it is set, which hosts do not know")]
     SearchVariables,
+    #[error("{0} is included by an absolute name")]
+    Absolute(String),
     #[error("a stock server would misunderstand `{0}`")]
     Word(String),
     #[error("compressed debug information cannot be looked at")]
@@ -33,7 +38,8 @@ pub(crate) enum WhyText {
 }
 
 /// Whether a server that preprocesses makes of these files what a compile here does.
-pub(super) fn check(found: &Found) -> Result<(), WhyText> {
+/// `named` are the directories and files that options name.
+pub(super) fn check(found: &Found, named: &[OsString]) -> Result<(), WhyText> {
     let scan = &found.scan;
     if let Some(doubt) = scan.doubts.first() {
         return Err(WhyText::Doubt(describe(doubt)));
@@ -47,7 +53,28 @@ pub(super) fn check(found: &Found) -> Result<(), WhyText> {
     if scan.files.iter().any(|file| file.why == Why::Precompiled) {
         return Err(WhyText::Precompiled);
     }
-    Ok(())
+    match absolute_include(found, named) {
+        Some(file) => Err(WhyText::Absolute(file.spelled().display().to_string())),
+        None => Ok(()),
+    }
+}
+
+/// A file that is included by an absolute name, which a stock server would open at its own place. Such a file is in
+/// none of the directories where one is found by a relative name.
+fn absolute_include<'a>(found: &'a Found, named: &[OsString]) -> Option<&'a FileUse> {
+    found.scan.files.iter().find(|file| {
+        let is_included = matches!(file.why, Why::Included(_) | Why::Assembler);
+        let spelled = file.spelled();
+        if !is_included || !spelled.is_absolute() || found.is_system(file.path()) {
+            return false;
+        }
+        let from = file.from.and_then(|from| found.scan.files.get(from));
+        let beside = from.and_then(|from| from.spelled().parent());
+        let dirs = named.iter().map(Path::new).chain(beside);
+        !dirs
+            .filter(|dir| dir.is_absolute())
+            .any(|dir| spelled.starts_with(dir))
+    })
 }
 
 /// A doubt in words.

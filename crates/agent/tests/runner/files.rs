@@ -181,6 +181,9 @@ fn what_a_host_would_see_otherwise_is_preprocessed_here() {
     );
     sent_text(&pump.compile("-g -gz -c plain.c -o o.o"), "compressed");
     sent_files(&pump.compile("-c plain.c -o o.o"));
+    let name = world.src().join("up.h").display().to_string();
+    world.write("absolute.c", &format!("#include \"{name}\"\nint x = UP;\n"));
+    sent_text(&pump.compile("-c absolute.c -o o.o"), "by an absolute name");
 }
 
 #[test]
