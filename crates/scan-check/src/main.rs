@@ -1,4 +1,4 @@
-//! `scan-check COMPILE_COMMANDS_JSON [--sample N] [--compiler NAME] [--keep DIR] [--scan-deps PROGRAM] [--unanswered] [--verbose]`: compares the include
+//! `scan-check COMPILE_COMMANDS_JSON [--sample N] [--compiler NAME] [--keep DIR] [--scan-deps PROGRAM] [--unanswered] [--blind NUMBER] [--verbose]`: compares the include
 //! scanner with the compiler on a built tree. Ends with one line of figures; exit code 1 if a file was missed.
 
 use std::io::{self, Write};
@@ -23,7 +23,7 @@ fn main() -> ExitCode {
 fn run(mut args: impl Iterator<Item = String>) -> io::Result<bool> {
     let usage = || {
         io::Error::other(
-            "usage: scan-check COMPILE_COMMANDS_JSON [--sample N] [--compiler NAME] [--keep DIR] [--scan-deps PROGRAM] [--unanswered] [--verbose]",
+            "usage: scan-check COMPILE_COMMANDS_JSON [--sample N] [--compiler NAME] [--keep DIR] [--scan-deps PROGRAM] [--unanswered] [--blind NUMBER] [--verbose]",
         )
     };
     let mut database = None;
@@ -42,6 +42,9 @@ fn run(mut args: impl Iterator<Item = String>) -> io::Result<bool> {
             "--compiler" => compiler = Some(args.next().ok_or_else(usage)?),
             "--keep" => plan.keep = Some(PathBuf::from(args.next().ok_or_else(usage)?)),
             "--scan-deps" => plan.scan_deps = Some(args.next().ok_or_else(usage)?.into()),
+            "--blind" => {
+                plan.blind = Some(args.next().and_then(|n| n.parse().ok()).ok_or_else(usage)?)
+            }
             "--unanswered" => plan.unanswered = true,
             "--verbose" => plan.verbose = true,
             _ if database.is_none() && !arg.starts_with('-') => database = Some(PathBuf::from(arg)),

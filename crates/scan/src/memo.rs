@@ -105,6 +105,11 @@ impl Memos {
         }
     }
 
+    /// Forgets all answers.
+    pub(crate) fn forget(&mut self) {
+        *self = Self::default();
+    }
+
     /// Forgets the answers that the compiler's answers to questions can make more exact.
     pub(crate) fn forget_unanswered(&mut self) {
         self.by_hash.retain(|_, memo| memo.out.questions.is_empty());

@@ -89,6 +89,8 @@ pub struct Scanner {
     lines: FastMap<u64, Vec<Lines>>,
     parsed_bytes: usize,
     scans: u32,
+    /// Take some conditions for unknown, as this number says.
+    pub(crate) blind: Option<u64>,
     /// Bytes to keep at most.
     memory_max: usize,
 }
@@ -122,6 +124,7 @@ impl Scanner {
             lines: FastMap::default(),
             parsed_bytes: 0,
             scans: 0,
+            blind: None,
             memory_max,
         }
     }
@@ -178,6 +181,12 @@ impl Scanner {
         Walk::scan(self, files, request)
     }
 
+    /// For tests: takes every eighth condition for unknown, chosen by a number. Answers grow, and must not shrink.
+    pub fn blind(&mut self, choice: u64) {
+        self.memos.forget();
+        self.blind = Some(choice);
+    }
+
     /// Bytes held, roughly.
     #[must_use]
     pub fn memory(&self) -> usize {
@@ -191,7 +200,9 @@ impl Scanner {
     /// Forgets everything but the toolchains.
     pub fn forget(&mut self) {
         let toolchains = std::mem::take(&mut self.toolchains);
+        let blind = self.blind;
         *self = Self::with_memory(self.memory_max);
+        self.blind = blind;
         for old in toolchains {
             let id = self.learn(old.toolchain);
             self.answer(id, &old.given);

@@ -181,11 +181,9 @@ impl<'a> Walk<'a> {
     }
 
     fn remember(&mut self, key: crate::memo::Key, source: NodeId) {
-        if self.out.is_certain() && !self.stopped {
-            self.scanner
-                .memos
-                .add(key, source, &self.scanner.tree, &self.uses, &self.out);
-        }
+        self.scanner
+            .memos
+            .add(key, source, &self.scanner.tree, &self.uses, &self.out);
     }
 
     fn search_path(&mut self, request: &Request<'_>) {

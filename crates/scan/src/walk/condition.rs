@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::{Here, Use, Walk};
 use crate::eval;
 use crate::expand::{self, Budget, Expander, Place, Stop};
+use crate::hash::bytes64;
 use crate::limits::{LINE_TOKENS_MAX, UNKNOWN_NOTED_MAX};
 use crate::names::{self, Name};
 use crate::parsed::{Directive, TextId};
@@ -22,6 +23,7 @@ impl Walk<'_> {
         line: u32,
     ) -> Option<bool> {
         let value = match directive {
+            _ if self.is_blind(here, line) => None,
             Directive::Ifdef { name, .. } => self.defined(name),
             Directive::Ifndef { name, .. } => self.defined(name).map(|it| !it),
             Directive::Elifdef { name, negated, .. } if self.elifdef => {
@@ -42,6 +44,14 @@ impl Walk<'_> {
             }
         }
         value
+    }
+
+    /// Whether a test wants this condition to be unknown.
+    fn is_blind(&self, here: &Here, line: u32) -> bool {
+        self.scanner.blind.is_some_and(|choice| {
+            let place = u64::from(here.node.0) << 32 | u64::from(line);
+            bytes64(&(place ^ choice).to_le_bytes()).is_multiple_of(8)
+        })
     }
 
     pub(super) fn defined(&self, name: Name) -> Option<bool> {
