@@ -74,6 +74,31 @@ impl Budget {
     }
 }
 
+/// Lists that expansions need again and again, kept to spare allocations.
+#[derive(Debug, Default)]
+pub(crate) struct Scratch {
+    sources: Vec<Source>,
+    off: Vec<Name>,
+    lists: Vec<Vec<Token>>,
+}
+
+/// Lists kept, and tokens in one of them, at most.
+const SPARE_LISTS_MAX: usize = 64;
+const SPARE_TOKENS_MAX: usize = 4096;
+
+impl Scratch {
+    fn take(&mut self) -> Vec<Token> {
+        self.lists.pop().unwrap_or_default()
+    }
+
+    fn give(&mut self, mut list: Vec<Token>) {
+        if self.lists.len() < SPARE_LISTS_MAX && list.capacity() <= SPARE_TOKENS_MAX {
+            list.clear();
+            self.lists.push(list);
+        }
+    }
+}
+
 /// An expansion in progress.
 #[derive(Debug)]
 pub(crate) struct Expander<'a> {
@@ -82,8 +107,7 @@ pub(crate) struct Expander<'a> {
     pub(crate) place: Place,
     pub(crate) questions: Vec<Question>,
     budget: &'a mut Budget,
-    sources: Vec<Source>,
-    off: Vec<Name>,
+    scratch: &'a mut Scratch,
     depth: u32,
 }
 
@@ -117,22 +141,26 @@ impl<'a> Expander<'a> {
         state: &'a State,
         place: Place,
         budget: &'a mut Budget,
+        scratch: &'a mut Scratch,
     ) -> Self {
+        scratch.sources.clear();
+        scratch.off.clear();
         Self {
             store,
             state,
             place,
             questions: Vec::new(),
             budget,
-            sources: Vec::new(),
-            off: Vec::new(),
+            scratch,
             depth: 0,
         }
     }
 
     /// Expands a line.
     pub(crate) fn expand(&mut self, tokens: &[Token]) -> Result<Vec<Token>, Stop> {
-        self.isolated(tokens.to_vec())
+        let mut list = self.scratch.take();
+        list.extend_from_slice(tokens);
+        self.isolated(list)
     }
 
     /// Expands tokens as if nothing followed them.
@@ -141,9 +169,9 @@ impl<'a> Expander<'a> {
         if self.depth > NESTING_MAX {
             return Err(Stop::Limit);
         }
-        let base = self.sources.len();
-        let mut out = Vec::with_capacity(tokens.len() + 16);
-        self.sources.push(Source {
+        let base = self.scratch.sources.len();
+        let mut out = self.scratch.take();
+        self.scratch.sources.push(Source {
             list: List::Own(tokens),
             at: 0,
             owner: None,
@@ -156,7 +184,9 @@ impl<'a> Expander<'a> {
                 _ => out.push(token),
             }
         }
-        self.sources.truncate(base);
+        while self.scratch.sources.len() > base {
+            self.drop_source();
+        }
         self.depth -= 1;
         Ok(out)
     }
@@ -175,7 +205,7 @@ impl<'a> Expander<'a> {
     /// The next token; `None` at the end of the innermost isolated list.
     fn next(&mut self) -> Option<Token> {
         loop {
-            let source = self.sources.last_mut()?;
+            let source = self.scratch.sources.last_mut()?;
             if let Some(token) = source.token() {
                 source.at += 1;
                 return Some(token);
@@ -183,16 +213,25 @@ impl<'a> Expander<'a> {
             if source.barrier {
                 return None;
             }
+            self.drop_source();
+        }
+    }
+
+    /// Leaves the innermost list; its macro is on again.
+    fn drop_source(&mut self) {
+        if let Some(source) = self.scratch.sources.pop() {
             if source.owner.is_some() {
-                self.off.pop();
+                self.scratch.off.pop();
             }
-            self.sources.pop();
+            if let List::Own(list) = source.list {
+                self.scratch.give(list);
+            }
         }
     }
 
     /// The token after this one, wherever it comes from.
     fn peek(&self) -> Option<Token> {
-        for source in self.sources.iter().rev() {
+        for source in self.scratch.sources.iter().rev() {
             if let Some(token) = source.token() {
                 return Some(token);
             }
@@ -216,7 +255,7 @@ impl<'a> Expander<'a> {
         }
         match self.binding(token.name).unpack() {
             Bound::Undefined => out.push(token),
-            _ if self.off.contains(&token.name) => out.push(Token {
+            _ if self.scratch.off.contains(&token.name) => out.push(Token {
                 kind: Kind::Painted,
                 ..token
             }),
@@ -299,6 +338,13 @@ impl<'a> Expander<'a> {
 
     fn call(&mut self, token: Token, it: &Arc<Macro>, out: &mut Vec<Token>) -> Result<(), Stop> {
         if it.params.is_none() {
+            if it.number.is_some() {
+                out.push(Token {
+                    space: token.space,
+                    ..it.body[0]
+                });
+                return Ok(());
+            }
             let list = if it.body.iter().any(|t| t.kind == Kind::Paste) {
                 List::Own(self.substitute(it, &it.body, &mut Vec::new(), token.space)?)
             } else {
@@ -322,17 +368,23 @@ impl<'a> Expander<'a> {
             })
             .collect();
         let list = self.substitute(it, &it.body, &mut args, token.space)?;
+        for arg in args {
+            self.scratch.give(arg.raw);
+            arg.expanded
+                .into_iter()
+                .for_each(|list| self.scratch.give(list));
+        }
         self.enter(token.name, List::Own(list));
         Ok(())
     }
 
     fn enter(&mut self, owner: Name, list: List) {
-        self.sources.push(Source {
+        self.scratch.sources.push(Source {
             list,
             at: 0,
             owner: Some(owner),
             barrier: false,
         });
-        self.off.push(owner);
+        self.scratch.off.push(owner);
     }
 }

@@ -4,6 +4,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use crate::expand::Scratch;
 use crate::files::{Files, Found, Stamp};
 use crate::hash::FastMap;
 use crate::limits::{FILE_BYTES_MAX, MEMORY_BYTES_MAX};
@@ -89,6 +90,7 @@ pub struct Scanner {
     lines: FastMap<u64, Vec<Lines>>,
     parsed_bytes: usize,
     scans: u32,
+    pub(crate) scratch: Scratch,
     /// Take some conditions for unknown, as this number says.
     pub(crate) blind: Option<u64>,
     /// Bytes to keep at most.
@@ -124,6 +126,7 @@ impl Scanner {
             lines: FastMap::default(),
             parsed_bytes: 0,
             scans: 0,
+            scratch: Scratch::default(),
             blind: None,
             memory_max,
         }

@@ -20,12 +20,12 @@ impl Expander<'_> {
     /// Arguments of a call whose `(` is consumed, one for each parameter.
     pub(super) fn arguments(&mut self, it: &Macro) -> Result<Vec<Vec<Token>>, Stop> {
         let params = it.params.as_ref().map_or(0, Vec::len);
-        let mut args: Vec<Vec<Token>> = vec![Vec::with_capacity(8)];
+        let mut args: Vec<Vec<Token>> = vec![self.scratch.take()];
         let mut open = 0u32;
         loop {
             let mut token = self.next().ok_or(Stop::Malformed)?;
             self.spend(1)?;
-            if token.kind == Kind::Word && self.off.contains(&token.name) {
+            if token.kind == Kind::Word && self.scratch.off.contains(&token.name) {
                 token.kind = Kind::Painted;
             }
             if token.kind == Kind::Punct {
@@ -34,7 +34,7 @@ impl Expander<'_> {
                     names::CLOSE if open == 0 => break,
                     names::CLOSE => open -= 1,
                     names::COMMA if open == 0 && !(it.variadic && args.len() == params) => {
-                        args.push(Vec::new());
+                        args.push(self.scratch.take());
                         continue;
                     }
                     _ => {}
@@ -63,7 +63,7 @@ impl Expander<'_> {
         args: &mut Vec<Arg>,
         space: bool,
     ) -> Result<Vec<Token>, Stop> {
-        let mut out: Vec<Token> = Vec::with_capacity(body.len() + 4);
+        let mut out = self.scratch.take();
         let mut at = 0;
         let mut pasting = false;
         while at < body.len() {
@@ -140,7 +140,9 @@ impl Expander<'_> {
             return Ok(&arg.raw);
         }
         if arg.expanded.is_none() {
-            arg.expanded = Some(self.isolated(arg.raw.clone())?);
+            let mut list = self.scratch.take();
+            list.extend_from_slice(&arg.raw);
+            arg.expanded = Some(self.isolated(list)?);
         }
         Ok(arg.expanded.as_deref().unwrap_or_default())
     }

@@ -93,6 +93,7 @@ impl Walk<'_> {
             &self.scanner.state,
             place,
             &mut left,
+            &mut self.scanner.scratch,
         );
         let expanded = expander.expand(tokens);
         let questions = std::mem::take(&mut expander.questions);
