@@ -3,7 +3,7 @@
 //! Expensive jobs should start first, since a long compile that starts last makes everybody wait; but strictly so, a
 //! cheap job could wait for ever. So cost buys places: each doubling of the estimated bytes moves a job
 //! [`PLACES_PER_DOUBLING`] arrivals ahead. A job can only be overtaken by jobs that arrive within the next
-//! [`OVERTAKEN_MAX`] numbers; equal costs are first come, first served.
+//! `OVERTAKEN_MAX` numbers; equal costs are first come, first served.
 
 use std::collections::BTreeSet;
 

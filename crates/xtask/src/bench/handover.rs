@@ -10,10 +10,13 @@ use e2e::workspace::Workspace;
 use crate::bench::need_stock;
 use crate::bench::stub_server::StubServer;
 use crate::cargo::use_release_programs;
-use crate::cpu::median_ms;
+use crate::cpu::{median_ms, of_process};
 
 const JOBS: usize = 200;
 const SLOTS: usize = 8;
+
+/// When no job has used any CPU for so long, all of them wait.
+const QUIET: Duration = Duration::from_millis(500);
 
 /// Median milliseconds that a slot may stay empty.
 const EMPTY_MS_MAX: f64 = 5.0;
@@ -64,6 +67,7 @@ fn hand_overs(kind: Kind) -> Result<Vec<Duration>, String> {
     for _ in 0..SLOTS {
         server.take_job().map_err(failed)?;
     }
+    wait_until_quiet(&jobs)?;
     let times: Result<Vec<_>, _> = (SLOTS..JOBS).map(|_| server.hand_over()).collect();
     for _ in 0..SLOTS {
         server.end_job().map_err(failed)?;
@@ -75,4 +79,18 @@ fn hand_overs(kind: Kind) -> Result<Vec<Duration>, String> {
         }
     }
     times.map_err(failed)
+}
+
+/// Starting two hundred processes keeps the machine busy, and so would measure the machine.
+fn wait_until_quiet(jobs: &[Running]) -> Result<(), String> {
+    let mut before = None;
+    loop {
+        let used: Result<Duration, String> = jobs.iter().map(|job| of_process(job.pid())).sum();
+        let used = Some(used?);
+        if used == before {
+            return Ok(());
+        }
+        before = used;
+        std::thread::sleep(QUIET);
+    }
 }
