@@ -91,7 +91,8 @@ impl Scratch {
         self.lists.pop().unwrap_or_default()
     }
 
-    fn give(&mut self, mut list: Vec<Token>) {
+    /// Takes back a list that nobody needs any more.
+    pub(crate) fn give(&mut self, mut list: Vec<Token>) {
         if self.lists.len() < SPARE_LISTS_MAX && list.capacity() <= SPARE_TOKENS_MAX {
             list.clear();
             self.lists.push(list);

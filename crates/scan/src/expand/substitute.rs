@@ -20,7 +20,8 @@ impl Expander<'_> {
     /// Arguments of a call whose `(` is consumed, one for each parameter.
     pub(super) fn arguments(&mut self, it: &Macro) -> Result<Vec<Vec<Token>>, Stop> {
         let params = it.params.as_ref().map_or(0, Vec::len);
-        let mut args: Vec<Vec<Token>> = vec![self.scratch.take()];
+        let mut args: Vec<Vec<Token>> = Vec::with_capacity(params.max(1));
+        args.push(self.scratch.take());
         let mut open = 0u32;
         loop {
             let mut token = self.next().ok_or(Stop::Malformed)?;

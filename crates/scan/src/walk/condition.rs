@@ -77,7 +77,9 @@ impl Walk<'_> {
             .iter()
             .map(|question| self.answer(question, here))
             .collect();
-        eval::expanded(&tokens, &self.scanner.store, self.mode.cxx, &answers)
+        let value = eval::expanded(&tokens, &self.scanner.store, self.mode.cxx, &answers);
+        self.scanner.scratch.give(tokens);
+        value
     }
 
     /// Expands a line; meeting a limit ends the scan.
