@@ -12,6 +12,26 @@
 //! Files by reading order: [`Scanner`] keeps what is known, `walk` follows one compile, `parse` and `text` make files
 //! into directives, `state` holds the macros, `expand` and `eval` give conditions their values, `search` and `tree` find
 //! headers, `memo` replays whole answers.
+//!
+//! ```
+//! use std::path::Path;
+//! use scan::{Options, Request, Scanner, Toolchain, check::Memory};
+//!
+//! // What a compiler printed when it was asked with `scan::MACROS` and `scan::SEARCH`.
+//! let search = b"#include <...> search starts here:\n /usr/include\nEnd of search list.\n";
+//! let toolchain = Toolchain::new(b"#define __GNUC__ 12\n", b"", search).unwrap();
+//! let mut files = Memory::default();
+//! files.write(Path::new("/src/a.c"), b"#if __GNUC__ > 4\n#include <a.h>\n#endif\n");
+//! files.write(Path::new("/src/inc/a.h"), b"");
+//!
+//! let mut scanner = Scanner::new();
+//! let toolchain = scanner.learn(toolchain);
+//! let options = Options::parse(&["-Iinc".into(), "-c".into(), "a.c".into()]);
+//! let request = Request { toolchain, options: &options, cwd: Path::new("/src"), cpath: &[], language_path: &[] };
+//! let found = scanner.scan(&mut files, &request);
+//! assert!(found.is_certain());
+//! assert_eq!(found.files[1].spelled(), Path::new("inc/a.h"));
+//! ```
 #![forbid(unsafe_code)]
 
 pub mod check;
