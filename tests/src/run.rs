@@ -159,6 +159,22 @@ fn collect(mut from: impl Read + Send + 'static) -> mpsc::Receiver<Vec<u8>> {
     receive
 }
 
+/// Does something that waits for another process, such as opening a named pipe.
+///
+/// # Panics
+/// The other process never comes.
+#[track_caller]
+pub fn guarded<T: Send + 'static>(wait: impl FnOnce() -> T + Send + 'static) -> T {
+    let (send, receive) = mpsc::channel();
+    std::thread::spawn(move || {
+        let _nobody_asks = send.send(wait());
+    });
+    match receive.recv_timeout(HANG_GUARD) {
+        Ok(value) => value,
+        Err(_) => panic!("what was waited for does not happen"),
+    }
+}
+
 /// Waits until a process has ended. `false` if it runs on after `patience`.
 #[must_use]
 pub fn wait_for_exit(pid: Pid, patience: Duration) -> bool {

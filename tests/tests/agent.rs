@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use e2e::HANG_GUARD;
 use e2e::programs::{self, Kind};
-use e2e::run::{Running, run, wait_for_exit};
+use e2e::run::{Running, guarded, run, wait_for_exit};
 use e2e::server::Server;
 use e2e::workspace::Workspace;
 
@@ -140,7 +140,7 @@ fn draining_lets_running_jobs_end() {
     command.arg(slow).args(["-E", "a.c"]);
     let running = Running::start(&mut command);
     // Opening it for writing waits for the compile to open it for reading.
-    let go = std::fs::OpenOptions::new().write(true).open(fifo).unwrap();
+    let go = guarded(|| std::fs::OpenOptions::new().write(true).open(fifo).unwrap());
     e2e::agents::ask_to_leave(&workspace.distcc_dir());
     drop(go);
     running.finish().silent_success();

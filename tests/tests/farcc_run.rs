@@ -4,7 +4,7 @@ use rustix::process::Signal;
 
 use e2e::corpus::{self, LUA};
 use e2e::programs::{self, Kind};
-use e2e::run::{Outcome, Running, run};
+use e2e::run::{Outcome, Running, guarded, run};
 use e2e::server::Server;
 use e2e::workspace::Workspace;
 
@@ -81,7 +81,8 @@ fn signals_are_passed_on() {
     let mut command = workspace.command(programs::farcc());
     let running = Running::start(command.args(["run", "--quiet", "sh", "-c", script]));
     // Waits until the command has set its trap.
-    let _said = std::fs::read(workspace.src("go")).unwrap();
+    let fifo = workspace.src("go");
+    let _said = guarded(|| std::fs::read(fifo).unwrap());
     rustix::process::kill_process(running.pid(), Signal::TERM).unwrap();
     // The shell's `read` waits for a writer; the trap runs when it returns.
     drop(

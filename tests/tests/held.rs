@@ -3,7 +3,7 @@
 use std::fs::{File, OpenOptions};
 
 use e2e::programs::{Kind, STOCK_SERVER, client, have};
-use e2e::run::{Running, run};
+use e2e::run::{Running, guarded, run};
 use e2e::server::Server;
 use e2e::workspace::{Workspace, open_to_all};
 
@@ -43,7 +43,7 @@ impl Held {
         command.args(["gcc", "-c", "held.c", "-o", "held.o"]);
         let running = Running::start(command.env("PATH", "/usr/bin:/bin"));
         // Waits for the compiler to open it for reading.
-        let go = OpenOptions::new().write(true).open(fifo).unwrap();
+        let go = guarded(|| OpenOptions::new().write(true).open(fifo).unwrap());
         Some(Self {
             running,
             go,
