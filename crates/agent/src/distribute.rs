@@ -8,6 +8,7 @@
 use std::fs::File;
 use std::io;
 use std::rc::Rc;
+use std::time::Duration;
 
 use cmdline::Invocation;
 use place::{Event, HostId, Micros, WhyHere};
@@ -24,6 +25,7 @@ use crate::host_lists::JobHosts;
 use crate::job::{Inbox, Job, millis, why_here};
 use crate::judge::{self, NotAsHere};
 use crate::plan::Local;
+use crate::refusals::Refused;
 use crate::seat::Seat;
 use crate::why::Why;
 
@@ -324,6 +326,10 @@ impl<'a> Run<'a> {
         let show = |phase| job.show(phase, host.name(), slot);
         let io_timeout = job.settings.io_timeout;
         let answer = exchange::exchange(&mut link, load, io_timeout, show).await;
+        let answer = answer.and_then(|(reply, traffic)| match Refused::of(&reply) {
+            Some(refused) => Err(HostFailure::Refused(refused)),
+            None => Ok((reply, traffic)),
+        });
         let answer = match answer {
             Ok((reply, traffic)) if reply.version.sends_files() => {
                 match judge::judge(reply, self.plan.invocation) {
@@ -374,22 +380,33 @@ impl<'a> Run<'a> {
         let (job, host) = (self.job, self.hosts.host(id));
         let host = host.map_or("localhost", |host| &host.text);
         let why = failure.to_string();
-        let backoff = job.settings.backoff;
-        // One line for each host and cool-down; a build has hundreds of jobs.
-        let level = if job.agent.is_new_failure(id, &why, backoff) {
-            LogLevel::Warning
-        } else {
-            LogLevel::Info
-        };
         let source = &self.plan.source;
-        job.log(level, format!("compile {source} on {host} failed: {why}"));
+        let text = format!("compile {source} on {host} failed: {why}");
+        let cool_down = match failure {
+            // Not this job, or not with this compiler; others are welcome there.
+            HostFailure::Refused(refused) => {
+                let compiler = self.plan.argv.first().map_or(&[][..], Vec::as_slice);
+                job.agent.refusals.learn(id, compiler, refused);
+                job.warn(&format!("{host} {why}"), text);
+                Duration::ZERO
+            }
+            // One line for each host and cool-down; a build has hundreds of jobs.
+            _ if job.agent.is_new_failure(id, &why, job.settings.backoff) => {
+                job.log(LogLevel::Warning, text);
+                job.settings.backoff
+            }
+            _ => {
+                job.log(LogLevel::Info, text);
+                job.settings.backoff
+            }
+        };
         job.emit(EventKind::Retried {
             host: host.to_owned(),
             why,
         });
         self.failed = Some((host.to_owned(), failure.exit_code().code()));
         self.seat = Seat::None;
-        let cool_down = Micros::try_from(backoff.as_micros()).unwrap_or(Micros::MAX);
+        let cool_down = Micros::try_from(cool_down.as_micros()).unwrap_or(Micros::MAX);
         ticket.tell(Event::HostFailed {
             job: job.id,
             cool_down,

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use stock::exit::ExitCode;
 
+use crate::refusals::Refused;
+
 /// Why a host did not give an answer that can be used.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum HostFailure {
@@ -66,6 +68,9 @@ pub(crate) enum HostFailure {
         /// What ssh wrote to its standard error, if anything.
         hint: String,
     },
+    /// It says that it does not compile this.
+    #[error("{}", .0.text)]
+    Refused(Refused),
     /// The answer is none.
     #[error("{0}")]
     Protocol(#[from] stock::DecodeError),
@@ -89,6 +94,7 @@ impl HostFailure {
             }
             Self::ConnectTimeout { .. } => ExitCode::ConnectFailed,
             Self::Timeout(_) => ExitCode::TimedOut,
+            Self::Refused(refused) => refused.code,
             Self::Send(_) | Self::Receive(_) | Self::Here(_) => ExitCode::IoError,
             Self::NoAnswer { .. } | Self::Protocol(stock::DecodeError::Closed { .. }) => {
                 ExitCode::Truncated

@@ -8,10 +8,11 @@ use std::cell::{Cell, RefCell};
 use std::fs::File;
 use std::io;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use cmdline::Invocation;
-use place::{Event, JobId, WhyHere};
+use place::{Candidate, Event, JobId, WhyHere};
 use stock::Phase;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
@@ -126,6 +127,14 @@ async fn story(job: &Job, inbox: &mut Inbox) -> io::Result<()> {
         Ok(commands) => commands,
         Err(local) => return stay(job, &hosts, local).await,
     };
+    // Which hosts have not said that they do not run this compiler?
+    let compiler = commands.text.first().map_or(&[][..], Vec::as_slice);
+    let candidates = hosts.candidates_for(job.id.0);
+    let candidates = match job.agent.refusals.allow(candidates, compiler) {
+        Ok(candidates) => candidates,
+        Err(said) => return refused_everywhere(job, &hosts, &said).await,
+    };
+
     // Is there anything to preprocess?
     let source = invocation.source().unwrap_or_default();
     let text = match invocation.source_is_preprocessed() {
@@ -143,7 +152,7 @@ async fn story(job: &Job, inbox: &mut Inbox) -> io::Result<()> {
     };
 
     // Wait for a slot; preprocess and connect; send and receive; on failure go on to another host.
-    let mut ticket = distributable(job, &hosts, text.as_ref(), files.as_ref());
+    let mut ticket = distributable(job, &hosts, candidates, text.as_ref(), files.as_ref());
     let plan = distribute::Plan {
         invocation: &invocation,
         argv: &commands.text,
@@ -172,7 +181,7 @@ async fn give_up(job: &Job, exit_code: u8) -> io::Result<()> {
     job.abort(exit_code).await
 }
 
-/// No host can be used: local with one line that says so, or not at all.
+/// The list names no host that can be used.
 async fn nowhere(job: &Job, hosts: &Rc<JobHosts>) -> io::Result<()> {
     let mut text = match hosts.source.as_str() {
         "" => "no hostlist is set; can't distribute work".to_owned(),
@@ -181,15 +190,30 @@ async fn nowhere(job: &Job, hosts: &Rc<JobHosts>) -> io::Result<()> {
     for complaint in hosts.complaints() {
         text = format!("{complaint}; {text}");
     }
+    without_hosts(job, hosts, text, Why::NoHosts).await
+}
+
+/// Every host has said that it does not run this compiler.
+async fn refused_everywhere(job: &Job, hosts: &Rc<JobHosts>, said: &str) -> io::Result<()> {
+    let text = format!("{} ({said})", Why::CompilerRefused.sentence());
+    without_hosts(job, hosts, text, Why::CompilerRefused).await
+}
+
+/// No host is asked: local with one line that says so, or not at all.
+async fn without_hosts(job: &Job, hosts: &Rc<JobHosts>, text: String, why: Why) -> io::Result<()> {
     if !job.settings.fallback {
         job.log(LogLevel::Warning, text);
-        return give_up(job, stock::exit::ExitCode::NoHosts.code()).await;
+        job.log(
+            LogLevel::Error,
+            "failed to distribute and fallbacks are disabled",
+        );
+        return job.abort(stock::exit::ExitCode::NoHosts.code()).await;
     }
     job.warn(
         &text,
         format!("{text}: failed to distribute, running locally instead"),
     );
-    stay(job, hosts, Why::NoHosts.into()).await
+    stay(job, hosts, why.into()).await
 }
 
 /// Waits for a slot of this machine and lets the shim compile.
@@ -246,6 +270,7 @@ async fn to_send(
 fn distributable(
     job: &Job,
     hosts: &Rc<JobHosts>,
+    candidates: Arc<[Candidate]>,
     text: Option<&Text>,
     files: Option<&FilesJob>,
 ) -> Ticket {
@@ -255,7 +280,7 @@ fn distributable(
     };
     let arrival = Event::Arrived(place::Job {
         id: job.id,
-        candidates: hosts.candidates_for(job.id.0),
+        candidates,
         cost: text.map_or_else(estimate, |text| text.len),
         preprocessed: text.is_some() || (files.is_some() && hosts.all_take_files()),
         may_run_locally: job.settings.fallback,

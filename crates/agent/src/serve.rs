@@ -27,6 +27,7 @@ use crate::events::Watchers;
 use crate::host_lists::HostLists;
 use crate::judge::FileHosts;
 use crate::notices::Notices;
+use crate::refusals::Refusals;
 use crate::scanning::ScanService;
 use crate::side_log::SideLog;
 use crate::sizes::Sizes;
@@ -64,6 +65,7 @@ pub(crate) struct Agent {
     busy: Cell<usize>,
     drain: Notify,
     pub(crate) notices: Notices,
+    pub(crate) refusals: Refusals,
     failures: RefCell<HashMap<HostId, (Instant, String)>>,
 }
 
@@ -127,6 +129,7 @@ pub(crate) async fn serve(listener: std_unix::UnixListener, config: Config) -> i
         busy: Cell::new(0),
         drain: Notify::new(),
         notices: Notices::default(),
+        refusals: Refusals::default(),
         failures: RefCell::default(),
     });
     let door = Door::new(listener, config.dir, config.socket_name)?;

@@ -30,6 +30,7 @@ macro_rules! reasons {
 }
 
 reasons! {
+    CompilerRefused, "compiler-refused", "every host said a short while ago that it does not run this compiler";
     HostsCooling, "hosts-cooling-down", "every host failed a short while ago and is left alone for now";
     HostsFailed, "hosts-failed", "the hosts it was tried on failed";
     InstallFailed, "install-failed", "the result could not be put in place";

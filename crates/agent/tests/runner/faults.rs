@@ -240,3 +240,36 @@ fn an_answer_that_comes_before_all_is_sent_counts() {
     assert_eq!(done.how, How::Finished(0x100), "{:?}", done.log);
     assert_eq!(done.stderr, b"not you");
 }
+
+/// Wait status of a server that does not have the compiler (110).
+const COMPILER_MISSING: u32 = 110 << 8;
+
+#[test]
+fn a_server_that_says_no_is_believed_and_another_asked() {
+    let world = World::new();
+    let refusing = Server::new(Does::Status(
+        COMPILER_MISSING,
+        "distccd[box]: no such compiler here\n",
+    ));
+    let good = Server::new(Does::Compile);
+    let hosts = format!("{} {}", refusing.host(1), good.host(1));
+    let first = world.compile(&hosts, "-c a.c").text("text").run();
+    first.is_remote();
+    let [warning] = first.warnings()[..] else {
+        panic!("{:?}", first.warnings());
+    };
+    assert!(warning.ends_with("no such compiler here"), "{warning}");
+    // It is not asked again.
+    let second = world.compile(&hosts, "-c a.c").text("text").run();
+    second.is_remote();
+    assert!(second.warnings().is_empty(), "{:?}", second.warnings());
+    assert_eq!(refusing.arrived.try_iter().count(), 1);
+
+    let alone = world.compile(&refusing.host(1), "-c a.c").pretend().run();
+    alone.is_local();
+    let [warning] = alone.warnings()[..] else {
+        panic!("{:?}", alone.warnings());
+    };
+    assert!(warning.contains("no such compiler here"), "{warning}");
+    assert!(warning.contains("running locally instead"), "{warning}");
+}
