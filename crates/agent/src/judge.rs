@@ -1,9 +1,9 @@
 //! What a host that preprocessed made of source and headers: is it what a compile here makes?
 //!
 //! Stock servers compile below a directory of their own, `…/distccd_XXXXXX`, and that name can get into an object
-//! (`__FILE__`, debug information), or as a run of slashes that they write over it. And they use the system's headers
-//! of their own machine, of which some may be missing. Neither shall reach the user: such a compile is preprocessed
-//! here and sent again.
+//! (`__FILE__`, debug information), or as a run of slashes that they write over it. Where it can be taken out, it is
+//! (`debug_names`). And they use the system's headers of their own machine, of which some may be missing. Neither
+//! shall reach the user: such a compile is preprocessed here and sent again.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -13,6 +13,8 @@ use cmdline::Invocation;
 use place::HostId;
 use stock::Reply;
 use tokio::time::Instant;
+
+use crate::debug_names;
 
 /// How the name of a stock server's directory for one job begins.
 const SERVER_ROOT: &[u8] = b"/distccd_";
@@ -52,6 +54,9 @@ pub(crate) fn judge(mut reply: Reply, invocation: &Invocation) -> Result<Reply, 
         } else {
             Ok(reply)
         };
+    }
+    if invocation.debug_info() {
+        debug_names::localise(&mut reply.object);
     }
     let names = |text: &[u8]| memchr::memmem::find(&reply.object, text).is_some();
     if names(SERVER_ROOT) || (invocation.debug_info() && names(OVERWRITTEN)) {

@@ -38,13 +38,14 @@ mod failure;
 
 mod judge;
 
+mod debug_names;
+
 mod answer;
 
 pub mod scanning;
 
 mod events;
 mod notices;
-mod refusals;
 mod shim;
 mod side_log;
 mod sizes;

@@ -189,24 +189,60 @@ fn what_a_host_would_see_otherwise_is_preprocessed_here() {
 #[test]
 fn debug_information_is_that_of_a_local_compile() {
     let pump = Pump::new();
-    // Without macros: their columns get lost in preprocessed text, which this test ends with.
-    pump.world.write(
-        "debug.c",
-        "#include \"inc/part.h\"\nint f(int x) { return x + 1; }\n",
+    let world = &pump.world;
+    world.write(
+        "main.c",
+        "#include \"inc/part.h\"\nint f(int x) { return x + PART; }\n",
     );
-    let args = "-g -MD -c debug.c -o o/a.o";
-    // Stock 3.4 leaves its own directory in DWARF 5; that is noticed once for each host.
-    let done = pump.compile_both_ways(args);
+    let src = world.src().display().to_string();
+    // What a debugger sees. Only where strings lie differs: other lengths, another order.
+    let seen = || {
+        let dump = Command::new("readelf")
+            .args(["--wide", "--debug-dump=info,decodedline", "a.o"])
+            .current_dir(world.src())
+            .output()
+            .unwrap();
+        let text = String::from_utf8(dump.stdout).unwrap();
+        let mut parts = text.split("(offset: ");
+        let first = parts.next().unwrap_or_default().to_owned();
+        parts.fold(first, |all, part| {
+            all + part.split_once(')').map_or("", |(_, rest)| rest)
+        })
+    };
+    for args in [
+        "-g -MD -c main.c -o a.o",
+        "-gdwarf-4 -O2 -c main.c -o a.o",
+        "-g3 -Iinc -c main.c -o a.o",
+        &format!("-g -I{src}/dir -MD -c {src}/main.c -o a.o"),
+        &format!("-g3 -I{src}/dir -c {src}/main.c -o a.o"),
+    ] {
+        assert!(pump.locally(args).status.success());
+        let expect = seen();
+        let done = pump.compile(args);
+        done.is_remote();
+        sent_files(&done);
+        assert_eq!(seen(), expect, "{args}");
+        let ours = read(world.src().join("a.o"));
+        let leaks = |part: &[u8]| ours.windows(part.len()).any(|window| window == part);
+        assert!(!leaks(b"distccd_") && !leaks(b"//////////"), "{args}");
+    }
+}
+
+#[test]
+fn an_object_that_may_name_the_servers_directory_is_not_taken() {
+    let pump = Pump::new();
+    let text = "const char *name = \"/tmp/distccd_abcdef/x\";\n";
+    pump.world.write("name.c", text);
     sent_text(
-        &done,
-        "debug information made there names the server's directory",
+        &pump.compile("-c name.c -o o.o"),
+        "the object made there names",
     );
-    let done = pump.compile_both_ways(args);
-    sent_text(
-        &done,
-        "debug information made there names the server's directory",
-    );
-    sent_files(&pump.compile_both_ways("-include forced.h -Idir -c a.c -o o/a.o"));
+    // With debug information the host is not trusted with the next one either.
+    let why = "debug information made there names";
+    sent_text(&pump.compile("-g -c name.c -o o.o"), why);
+    pump.world.write("plain.c", "int x;\n");
+    sent_text(&pump.compile("-g -c plain.c -o o.o"), why);
+    sent_files(&pump.compile("-c plain.c -o o.o"));
 }
 
 #[test]
