@@ -46,6 +46,7 @@ pub mod scanning;
 
 mod events;
 mod notices;
+mod refusals;
 mod shim;
 mod side_log;
 mod sizes;
