@@ -559,3 +559,59 @@ fn pragmas_in_text_count() {
         "macros that push macros are not followed"
     );
 }
+
+#[test]
+fn a_directory_of_precompiled_headers_is_a_doubt() {
+    let (found, ..) = both(
+        "gcc",
+        "-Iinc -c x.c",
+        "=== x.c\n#include <a.h>\n=== inc/a.h\n=// inc/a.h.gch",
+    );
+    assert!(!found.is_certain());
+}
+
+#[test]
+fn directories_of_the_environment_come_in_their_places() {
+    let folder = tempfile::tempdir().unwrap();
+    let cwd = fs::canonicalize(folder.path()).unwrap();
+    write(
+        "=== x.c\n#include <h.h>\n#include <i.h>\n#include <j.h>\n#include <k.h>\n=== a/h.h\n=== b/h.h\n=== b/i.h\n=== s/i.h\n=== s/j.h\n=== c/j.h\n=== c/k.h\n=== z/k.h",
+        &cwd,
+    );
+    for compiler in BOTH {
+        let args: Vec<_> = "-Ia -isystem s -idirafter z -c x.c"
+            .split(' ')
+            .map(Into::into)
+            .collect();
+        let options = Options::parse(&args);
+        let mut asker = Asker::default();
+        let toolchain = asker.toolchain(&compiler.into(), &options, &cwd).unwrap();
+        let (cpath, language_path) = ([PathBuf::from("b")], [PathBuf::from("c")]);
+        let request = Request {
+            toolchain,
+            options: &options,
+            cwd: &cwd,
+            cpath: &cpath,
+            language_path: &language_path,
+        };
+        let found = asker.scan(&mut Machine::now(), &request);
+        let output = std::process::Command::new(compiler)
+            .args(["-Ia", "-isystem", "s", "-idirafter", "z", "-M", "x.c"])
+            .envs([("CPATH", "b"), ("C_INCLUDE_PATH", "c")])
+            .current_dir(&cwd)
+            .output()
+            .unwrap();
+        let theirs = String::from_utf8(output.stdout).unwrap();
+        for name in ["a/h.h", "b/i.h", "s/j.h", "c/k.h"] {
+            assert!(theirs.contains(name), "{compiler}: {theirs}");
+            assert!(
+                found
+                    .files
+                    .iter()
+                    .any(|file| file.spelled() == Path::new(name)),
+                "{compiler}: {name}"
+            );
+        }
+        assert!(found.is_certain());
+    }
+}

@@ -166,6 +166,26 @@ impl SearchPath {
         self.in_path(header, 0, world)
     }
 
+    /// A directory of precompiled headers that the compiler would look into for a header.
+    pub(crate) fn find_directory(
+        &self,
+        wanted: Wanted,
+        beside: Option<NodeId>,
+        world: &mut World<'_>,
+    ) -> Option<NodeId> {
+        let beside = beside.filter(|_| !wanted.angled);
+        let start = if wanted.angled {
+            self.angled_from as usize
+        } else {
+            0
+        };
+        let mut nodes = beside.into_iter().chain(self.dirs[start..].iter().copied());
+        nodes.find_map(|dir| {
+            let node = world.tree.child(dir, wanted.header, world.names);
+            matches!(world.tree.look(node, world.files), Found::Dir(_)).then_some(node)
+        })
+    }
+
     /// What `#embed` finds.
     pub(crate) fn find_embed(
         &mut self,

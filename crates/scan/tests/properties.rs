@@ -7,6 +7,13 @@ fn random(rng: &mut fastrand::Rng, len: usize) -> Vec<u8> {
 }
 
 #[test]
+fn a_scanner_can_be_given_to_another_thread() {
+    fn is_send<T: Send>() {}
+    is_send::<scan::Scanner>();
+    is_send::<scan::Scan>();
+}
+
+#[test]
 fn remembering_changes_no_answer() {
     for seed in 0..400 {
         let mut rng = fastrand::Rng::with_seed(seed);

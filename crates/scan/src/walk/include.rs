@@ -2,7 +2,6 @@
 
 use super::{Here, Use, Walk};
 use crate::expand::{self, Stop};
-use crate::files::Found;
 use crate::limits::{INCLUDE_DEPTH_MAX, INCLUDES_MAX};
 use crate::names::Name;
 use crate::parsed::{How, TextId, Unfollowed};
@@ -131,7 +130,8 @@ impl Walk<'_> {
 
     /// Notes a file and follows its directives, unless it must not be entered again.
     pub(super) fn enter(&mut self, node: NodeId, at: At, it: Use, how: How) {
-        self.first &= it.why == Why::Always;
+        // In a group that may not be compiled, it may not be the first after all.
+        self.first &= it.why == Why::Always || self.scanner.state.is_unsure();
         let index = self.note_use(it);
         if matches!(how, How::Embed | How::Dependency) {
             return;
@@ -248,6 +248,8 @@ impl Walk<'_> {
             if let Some((node, _)) = self.find(wanted, *here) {
                 self.note_precompiled(node, here.index);
             }
+            let beside = self.scanner.tree.parent(here.node);
+            self.directory_of_precompiled(wanted, beside);
         }
     }
 
@@ -261,17 +263,16 @@ impl Walk<'_> {
             if let Some((node, _)) = self.readable(found) {
                 self.note_precompiled(node, 0);
             }
-            let node = self
-                .scanner
-                .tree
-                .child(here, header, &mut self.scanner.store.names);
-            if let Found::Dir(_) = self.scanner.tree.look(node, self.files) {
-                self.directory_of_precompiled(node);
-            }
+            let wanted = Wanted {
+                header,
+                angled: false,
+                next: false,
+            };
+            self.directory_of_precompiled(wanted, Some(here));
         }
     }
 
-    pub(super) fn note_precompiled(&mut self, node: NodeId, from: usize) {
+    fn note_precompiled(&mut self, node: NodeId, from: usize) {
         self.note_use(Use {
             node,
             from: Some(from),
@@ -280,8 +281,11 @@ impl Walk<'_> {
         });
     }
 
-    pub(super) fn directory_of_precompiled(&mut self, node: NodeId) {
-        let name = String::from_utf8_lossy(self.scanner.tree.spelled(node)).into_owned();
-        self.out.doubts.push(Doubt::Precompiled(name));
+    fn directory_of_precompiled(&mut self, wanted: Wanted, beside: Option<NodeId>) {
+        let (path, mut world) = self.world();
+        if let Some(node) = path.find_directory(wanted, beside, &mut world) {
+            let name = String::from_utf8_lossy(self.scanner.tree.spelled(node)).into_owned();
+            self.out.doubts.push(Doubt::Precompiled(name));
+        }
     }
 }
