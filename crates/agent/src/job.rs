@@ -136,15 +136,10 @@ async fn story(job: &Job, inbox: &mut Inbox) -> io::Result<()> {
     };
 
     // Is there anything to preprocess?
-    let source = invocation.source().unwrap_or_default();
-    let text = match invocation.source_is_preprocessed() {
-        false => None,
-        true => match plan::preprocessed_source(&job.request, source) {
-            Ok(text) => Some(text),
-            Err(local) => return stay(job, &hosts, local).await,
-        },
+    let text = match plan::own_text(&job.request, &invocation) {
+        Ok(text) => text,
+        Err(local) => return stay(job, &hosts, local).await,
     };
-
     // Do hosts preprocess by themselves? Then find out what they need for it.
     let files = match text {
         None if hosts.some_take_files() => to_send(job, &invocation, commands.files).await,
@@ -157,7 +152,7 @@ async fn story(job: &Job, inbox: &mut Inbox) -> io::Result<()> {
         invocation: &invocation,
         argv: &commands.text,
         preprocess: invocation.preprocess_argv(),
-        source: source.to_string_lossy().into_owned(),
+        source: plan::source_name(&invocation),
     };
     let mut run = Run::new(job, &plan, &hosts, text, files.as_ref());
     let outcome = run.see_through(&mut ticket, inbox).await?;

@@ -199,11 +199,25 @@ fn is_directory(path: &OsStr, job: &JobRequest) -> bool {
     fs::metadata(path).is_ok_and(|meta| meta.dev() == job.cwd_dev && meta.ino() == job.cwd_ino)
 }
 
-/// The source of a job that needs no preprocessing.
+/// The source as the command line names it, for messages.
+pub(crate) fn source_name(invocation: &Invocation) -> String {
+    let source = invocation.source().unwrap_or_default();
+    source.to_string_lossy().into_owned()
+}
+
+/// The source, if it needs no preprocessing.
 ///
 /// # Errors
 /// Why it stays here after all.
-pub(crate) fn preprocessed_source(job: &JobRequest, source: &OsStr) -> Result<Text, Local> {
+pub(crate) fn own_text(job: &JobRequest, invocation: &Invocation) -> Result<Option<Text>, Local> {
+    if !invocation.source_is_preprocessed() {
+        return Ok(None);
+    }
+    let source = invocation.source().unwrap_or_default();
+    preprocessed_source(job, source).map(Some)
+}
+
+fn preprocessed_source(job: &JobRequest, source: &OsStr) -> Result<Text, Local> {
     let open = || {
         let file = File::open(Path::new(&job.cwd).join(source))?;
         let meta = file.metadata()?;
