@@ -6,7 +6,7 @@
 //! what is left over behind it becomes empty strings, which linkers merge.
 //!
 //! Only sections that are nothing but strings are changed, in ELF files of 64 bits, little endian. The caller looks
-//! whether anything is left.
+//! whether anything is left, which cannot be seen in compressed sections.
 
 use std::ops::Range;
 
@@ -37,15 +37,23 @@ const SECTIONS: usize = 40;
 const SECTION_COUNT: usize = 60;
 const NAMES_INDEX: usize = 62;
 
+/// The object cannot be looked into: its strings are compressed.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Compressed;
+
 /// Changes the names in place.
-pub(crate) fn localise(object: &mut [u8]) {
-    for range in string_sections(object).unwrap_or_default() {
+///
+/// # Errors
+/// Some section of strings is compressed, as toolchains can be configured to do.
+pub(crate) fn localise(object: &mut [u8]) -> Result<(), Compressed> {
+    for range in string_sections(object)?.unwrap_or_default() {
         if let Some(section) = object.get_mut(range) {
             for string in section.split_mut(|&byte| byte == 0) {
                 shorten(string);
             }
         }
     }
+    Ok(())
 }
 
 /// Moves what is behind the server's part of a name to the front.
@@ -73,7 +81,25 @@ fn own_part(string: &[u8]) -> Option<usize> {
 }
 
 /// Where the sections of strings lie; `None` if it is no object that we know.
-fn string_sections(object: &[u8]) -> Option<Vec<Range<usize>>> {
+fn string_sections(object: &[u8]) -> Result<Option<Vec<Range<usize>>>, Compressed> {
+    let Some(sections) = all_sections(object) else {
+        return Ok(None);
+    };
+    let strings = sections.into_iter().filter(|section| section.is_strings);
+    let range = |section: Section| match section.is_compressed {
+        true => Err(Compressed),
+        false => Ok(section.range),
+    };
+    strings.map(range).collect::<Result<_, _>>().map(Some)
+}
+
+struct Section {
+    is_strings: bool,
+    is_compressed: bool,
+    range: Range<usize>,
+}
+
+fn all_sections(object: &[u8]) -> Option<Vec<Section>> {
     // ELF, 64 bits, little endian.
     if !object.starts_with(b"\x7fELF\x02\x01") {
         return None;
@@ -91,16 +117,16 @@ fn string_sections(object: &[u8]) -> Option<Vec<Range<usize>>> {
     };
     let names_index = usize::try_from(number(object, NAMES_INDEX, 2)?).ok()?;
     let names = object.get(place(header(names_index)?)?)?;
-    let mut found = Vec::new();
-    for header in (0..count).filter_map(header) {
+    let section = |header: &[u8]| {
         let name = usize::try_from(number(header, NAME, 4)?).ok()?;
         let name = names.get(name..)?.split(|&byte| byte == 0).next()?;
-        let is_compressed = number(header, FLAGS, 8)? & COMPRESSED != 0;
-        if STRINGS.contains(&name) && !is_compressed {
-            found.push(place(header)?);
-        }
-    }
-    Some(found)
+        Some(Section {
+            is_strings: STRINGS.contains(&name),
+            is_compressed: number(header, FLAGS, 8)? & COMPRESSED != 0,
+            range: place(header)?,
+        })
+    };
+    (0..count).filter_map(header).map(section).collect()
 }
 
 /// A little endian number of `len` bytes.
@@ -144,6 +170,25 @@ mod tests {
         }
     }
 
+    /// The sections that a real compiler makes, compressed and not.
+    #[test]
+    fn compressed_strings_are_noticed() {
+        let temp = tempfile::tempdir().unwrap();
+        let source = temp.path().join("a.c");
+        // Long enough to be worth compressing.
+        let names = (0..200).map(|n| format!("int a_rather_long_name_{n};\n"));
+        std::fs::write(&source, names.collect::<String>()).unwrap();
+        for (option, expect) in [("-gz=none", Ok(())), ("-gz=zlib", Err(Compressed))] {
+            let object = temp.path().join("a.o");
+            let status = std::process::Command::new("gcc")
+                .args(["-g", option, "-c", "-o"])
+                .args([&object, &source])
+                .status();
+            assert!(status.unwrap().success());
+            assert_eq!(localise(&mut std::fs::read(&object).unwrap()), expect);
+        }
+    }
+
     #[test]
     fn nonsense_is_left_alone() {
         for len in 0..200 {
@@ -152,7 +197,7 @@ mod tests {
             let known = head.len().min(len);
             bytes[..known].copy_from_slice(&head[..known]);
             let before = bytes.clone();
-            localise(&mut bytes);
+            assert_eq!(localise(&mut bytes), Ok(()));
             assert_eq!(bytes, before);
         }
     }

@@ -55,8 +55,8 @@ pub(crate) fn judge(mut reply: Reply, invocation: &Invocation) -> Result<Reply, 
             Ok(reply)
         };
     }
-    if invocation.debug_info() {
-        debug_names::localise(&mut reply.object);
+    if invocation.debug_info() && debug_names::localise(&mut reply.object).is_err() {
+        return Err(NotAsHere::Debug);
     }
     let names = |text: &[u8]| memchr::memmem::find(&reply.object, text).is_some();
     if names(SERVER_ROOT) || (invocation.debug_info() && names(OVERWRITTEN)) {
