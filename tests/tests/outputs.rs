@@ -293,3 +293,36 @@ fn messages_reach_standard_error() {
     assert_eq!(outcome.stdout, "");
     server.wait_for_jobs(1);
 }
+
+/// GCC reads them in comments, which preprocessing drops.
+#[test]
+fn warnings_that_a_comment_turns_off_stay_off() {
+    let (workspace, _server) = with_server();
+    let source = "/* odd /* comment */\n\
+                  int f(int a) { switch (a) { case 1: a = 2; /* fall through */ case 2: a++; }\n\
+                  return a; }\n";
+    workspace.write("quiet.c", source);
+    workspace.write("loud.c", &source.replace("/* fall through */ ", ""));
+    let check = |line: &str, is_remote: bool| {
+        let expected = workspace.run(line);
+        let mut command = workspace.command(programs::distcc());
+        command.env("DISTCC_VERBOSE", "1");
+        let outcome = run(command.args(line.split_whitespace()));
+        let (said, theirs): (Vec<_>, Vec<_>) = outcome
+            .stderr
+            .lines()
+            .partition(|line| line.starts_with("distcc["));
+        let completed = said.iter().any(|line| line.contains("completed ok"));
+        assert_eq!(completed, is_remote, "{line}: {outcome:#?}");
+        // Without the lines of source, which hosts do not have.
+        let shown = |line: &&str| !line.starts_with(' ');
+        let theirs: Vec<_> = theirs.into_iter().filter(shown).collect();
+        let expected: Vec<_> = expected.stderr.lines().filter(shown).collect();
+        assert_eq!(theirs, expected, "{line}");
+    };
+    check("gcc -Wall -c quiet.c", true);
+    check("gcc -Wall -Wextra -c quiet.c", false);
+    check("gcc -Wall -Wextra -c quiet.c", true);
+    check("gcc -Wall -Wextra -c loud.c", true);
+    check("gcc -Wextra -Werror=implicit-fallthrough -c quiet.c", true);
+}

@@ -12,6 +12,7 @@ use stock::reply::{Ended, Reply};
 use wire::{Destination, LogLevel, OutputFile, ToAgent, ToShim};
 
 use crate::dispatch::{Order, Ticket};
+use crate::distribute::Plan;
 use crate::job::{Inbox, Job, become_compiler};
 use crate::why::Why;
 
@@ -26,11 +27,18 @@ pub(crate) async fn deliver(
     job: &Job,
     mut ticket: Ticket,
     inbox: &mut Inbox,
-    invocation: &Invocation,
+    plan: &Plan<'_>,
     reply: Reply,
     host: &str,
 ) -> io::Result<()> {
-    let source = invocation.source().unwrap_or_default().to_string_lossy();
+    let (invocation, source) = (plan.invocation, &plan.source);
+    let (cwd, comments) = (&job.request.cwd, &job.agent.comments);
+    if job.settings.fallback
+        && !plan.keeps_comments
+        && comments.were_missed(cwd, invocation, &reply)
+    {
+        return stay_after_all(job, &mut ticket, Why::CommentsMissed).await;
+    }
     if reply.wait_status == 0 {
         job.log(
             LogLevel::Info,

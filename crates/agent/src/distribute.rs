@@ -24,7 +24,7 @@ use crate::failure::HostFailure;
 use crate::host_lists::JobHosts;
 use crate::job::{Inbox, Job, millis, why_here};
 use crate::judge::{self, NotAsHere};
-use crate::plan::Local;
+use crate::plan::{self, Local};
 use crate::refusals::Refused;
 use crate::seat::Seat;
 use crate::why::Why;
@@ -34,11 +34,30 @@ pub(crate) struct Plan<'a> {
     /// What the command line asks for.
     pub(crate) invocation: &'a Invocation,
     /// The command on preprocessed text, compiler first.
-    pub(crate) argv: &'a [Vec<u8>],
+    pub(crate) argv: Vec<Vec<u8>>,
     /// What the shim's preprocessor is called with.
     pub(crate) preprocess: Vec<std::ffi::OsString>,
+    /// Comments are sent too.
+    pub(crate) keeps_comments: bool,
     /// The source as the command line names it, for messages.
     pub(crate) source: String,
+}
+
+impl<'a> Plan<'a> {
+    /// `argv` is the command on preprocessed text.
+    pub(crate) fn new(job: &Job, invocation: &'a Invocation, mut argv: Vec<Vec<u8>>) -> Self {
+        let mut preprocess = invocation.preprocess_argv();
+        let comments = &job.agent.comments;
+        let keeps_comments =
+            comments.keep(&job.request.cwd, invocation, &mut preprocess, &mut argv);
+        Self {
+            invocation,
+            argv,
+            preprocess,
+            keeps_comments,
+            source: plan::source_name(invocation),
+        }
+    }
 }
 
 /// How the way through the hosts ended.
@@ -312,7 +331,7 @@ impl<'a> Run<'a> {
             (Some(files), _) => Load::Files(files),
             (None, TextState::Ready(text)) => Load::Text {
                 version: if lzo { Version::V2 } else { Version::V1 },
-                argv: self.plan.argv,
+                argv: &self.plan.argv,
                 text,
             },
             _ => return None,

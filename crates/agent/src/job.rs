@@ -148,19 +148,14 @@ async fn story(job: &Job, inbox: &mut Inbox) -> io::Result<()> {
 
     // Wait for a slot; preprocess and connect; send and receive; on failure go on to another host.
     let mut ticket = distributable(job, &hosts, candidates, text.as_ref(), files.as_ref());
-    let plan = distribute::Plan {
-        invocation: &invocation,
-        argv: &commands.text,
-        preprocess: invocation.preprocess_argv(),
-        source: plan::source_name(&invocation),
-    };
+    let plan = distribute::Plan::new(job, &invocation, commands.text);
     let mut run = Run::new(job, &plan, &hosts, text, files.as_ref());
     let outcome = run.see_through(&mut ticket, inbox).await?;
 
     // Hand over what came of it.
     match outcome {
         Outcome::Answered { reply, host } => {
-            answer::deliver(job, ticket, inbox, &invocation, reply, &host).await
+            answer::deliver(job, ticket, inbox, &plan, reply, &host).await
         }
         Outcome::Here { slot, local } => become_compiler(job, slot, local).await,
         Outcome::Nowhere { exit_code } => give_up(job, exit_code).await,

@@ -44,6 +44,7 @@ mod answer;
 
 pub mod scanning;
 
+mod comments;
 mod events;
 mod notices;
 mod refusals;

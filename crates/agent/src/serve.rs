@@ -20,6 +20,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout};
 use wire::ToAgent;
 
+use crate::comments::Comments;
 use crate::compilers::Compilers;
 use crate::connect::Resolver;
 use crate::dispatch::Dispatcher;
@@ -64,6 +65,7 @@ pub(crate) struct Agent {
     /// Connections that are not watchers.
     busy: Cell<usize>,
     drain: Notify,
+    pub(crate) comments: Comments,
     pub(crate) notices: Notices,
     pub(crate) refusals: Refusals,
     failures: RefCell<HashMap<HostId, (Instant, String)>>,
@@ -128,6 +130,7 @@ pub(crate) async fn serve(listener: std_unix::UnixListener, config: Config) -> i
         jobs: Cell::new(0),
         busy: Cell::new(0),
         drain: Notify::new(),
+        comments: Comments::default(),
         notices: Notices::default(),
         refusals: Refusals::default(),
         failures: RefCell::default(),

@@ -30,6 +30,7 @@ macro_rules! reasons {
 }
 
 reasons! {
+    CommentsMissed, "comments-missed", "the host warned of what a comment may have turned off, and comments had been dropped; it is repeated here";
     CompilerRefused, "compiler-refused", "every host said a short while ago that it does not run this compiler";
     HostsCooling, "hosts-cooling-down", "every host failed a short while ago and is left alone for now";
     HostsFailed, "hosts-failed", "the hosts it was tried on failed";
