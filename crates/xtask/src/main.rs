@@ -14,6 +14,7 @@ mod cpu;
 mod demo;
 mod dist;
 mod packages;
+mod scan_check;
 mod steps;
 mod test;
 mod tidy;
@@ -33,6 +34,8 @@ Tasks:
   bench client      what one compile costs the client, beside stock distcc
   bench handover    how long a freed slot stays empty while jobs wait, beside stock distcc
   bench server      what one job costs a server, with and without its sandbox, beside stock distccd
+  scan-check COMPILE_COMMANDS_JSON [--sample N] [--compiler clang]
+                    compare the include scanner with the compiler on any source tree
   dist DIR          build for release and install into DIR, for packagers
 ";
 
@@ -48,6 +51,7 @@ fn main() -> ExitCode {
         ["bench", "client"] => bench::client::run(),
         ["bench", "handover"] => bench::handover::run(),
         ["bench", "server"] => bench::server::run(),
+        ["scan-check", ref words @ ..] => scan_check::run(words),
         ["dist", dir] => dist::run(dir),
         ["--help" | "-h" | "help"] => {
             print!("{USAGE}");
