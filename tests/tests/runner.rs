@@ -14,4 +14,5 @@ mod outputs;
 mod pairings;
 mod portage;
 mod protocol3;
+mod scanner;
 mod surroundings;
