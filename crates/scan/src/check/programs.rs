@@ -161,7 +161,9 @@ fn expression(dice: &mut Dice<'_>, depth: usize) -> String {
         2 => format!("({left} || !({right}))"),
         _ => {
             let operator = dice.of(&["==", "<", ">=", "+", "-", "*", "&", "|", "^", "<<", "!="]);
-            format!("({left}) {operator} ({right})")
+            // Compilers differ in what a shift by more than the width gives.
+            let mask = if operator == "<<" { " & 63" } else { "" };
+            format!("({left}) {operator} (({right}){mask})")
         }
     }
 }
