@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use e2e::HANG_GUARD;
-use e2e::programs::{self, Kind};
+use e2e::programs::{self, Kind, have};
 use e2e::run::{Running, guarded, run, wait_for_exit};
 use e2e::server::Server;
 use e2e::workspace::Workspace;
@@ -144,4 +144,28 @@ fn draining_lets_running_jobs_end() {
     e2e::agents::ask_to_leave(&workspace.distcc_dir());
     drop(go);
     running.finish().silent_success();
+}
+
+/// In a PID namespace of its own a build may belong to a process group that was made outside, and
+/// the kernel then tells group 0: so it is in Portage's pid-sandbox.
+#[test]
+fn a_process_group_from_outside_the_pid_namespace() {
+    if !have("unshare") {
+        return;
+    }
+    let mut workspace = Workspace::new();
+    workspace.write("a.c", "int a;\n");
+    // Nobody listens there: a warning is due, and those are counted by process group.
+    workspace.set_hosts("127.0.0.1:9");
+    let mut command = workspace.command("/usr/bin/unshare");
+    if !rustix::process::getuid().is_root() {
+        command.arg("-Ur");
+    }
+    let distcc = programs::distcc();
+    command
+        .args(["--pid", "--fork", "--kill-child"])
+        .arg(distcc);
+    let outcome = run(command.args(["gcc", "-c", "a.c"])).success();
+    assert!(outcome.stderr.contains("127.0.0.1:9"), "{outcome:#?}");
+    assert!(!outcome.stderr.contains("agent"), "{outcome:#?}");
 }

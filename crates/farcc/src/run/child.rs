@@ -106,7 +106,11 @@ fn is_in_foreground() -> bool {
     let Ok(terminal) = std::fs::File::open("/dev/tty") else {
         return false;
     };
-    rustix::termios::tcgetpgrp(&terminal) == Ok(rustix::process::getpgrp())
+    let Ok(front) = rustix::termios::tcgetpgrp(&terminal) else {
+        return false;
+    };
+    let front = front.as_raw_nonzero().get().unsigned_abs();
+    sys::realm::process_group(std::process::id()) == Some(front)
 }
 
 /// The set of ignored signals: bit N-1 for signal N.
