@@ -80,7 +80,7 @@ impl Link {
         let mut some = stderr.take(SSH_STDERR_BYTES_MAX);
         match timeout(SSH_STDERR_WAIT, some.read_to_end(&mut text)).await {
             Ok(Ok(_)) | Err(_) if !text.is_empty() => {
-                format!(" ssh says: {}", String::from_utf8_lossy(&text).trim())
+                String::from_utf8_lossy(&text).trim().to_owned()
             }
             _ => String::new(),
         }

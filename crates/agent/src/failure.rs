@@ -60,10 +60,7 @@ pub(crate) enum HostFailure {
     #[error("no answer within {} s (DISTCC_IO_TIMEOUT)", .0.as_secs())]
     Timeout(Duration),
     /// It hung up without a word, as stock servers do when they refuse something.
-    #[error(
-        "server provided no answer. Does it allow this client's address, does it have the compiler, and is it listed \
-         in the server's /usr/lib/distcc?{hint}"
-    )]
+    #[error("server provided no answer{}", explain_silence(.hint))]
     NoAnswer {
         /// What ssh wrote to its standard error, if anything.
         hint: String,
@@ -85,6 +82,16 @@ pub(crate) enum HostFailure {
     Here(io::Error),
 }
 
+/// What ssh says, else the usual reasons.
+fn explain_silence(hint: &str) -> String {
+    match hint {
+        "" => ". Does it allow this client's address, does it have the compiler, and is it listed in the server's \
+               /usr/lib/distcc?"
+            .to_owned(),
+        _ => format!("; ssh says: {hint}"),
+    }
+}
+
 impl HostFailure {
     /// The exit code when the job may not run anywhere else.
     pub(crate) fn exit_code(&self) -> ExitCode {
@@ -101,5 +108,23 @@ impl HostFailure {
             }
             Self::Protocol(_) | Self::Encode(_) | Self::Unpack(_) => ExitCode::ProtocolError,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn usual_reasons_are_guessed_only_where_ssh_gives_none() {
+        let text = |hint: &str| {
+            let hint = hint.to_owned();
+            HostFailure::NoAnswer { hint }.to_string()
+        };
+        assert!(text("").ends_with("listed in the server's /usr/lib/distcc?"));
+        assert_eq!(
+            text("no such host"),
+            "server provided no answer; ssh says: no such host"
+        );
     }
 }
