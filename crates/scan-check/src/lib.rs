@@ -6,7 +6,6 @@
 
 pub mod ask;
 pub mod compare;
-mod json;
 pub mod machine;
 pub mod oracle;
 pub mod random;

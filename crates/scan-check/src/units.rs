@@ -5,7 +5,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::json::Json;
+use serde_json::Value;
 
 /// One compile.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,23 +30,23 @@ pub fn read(path: &Path) -> io::Result<Vec<Unit>> {
             format!("{} is no compilation database", path.display()),
         )
     };
-    let json = Json::parse(&fs::read(path)?).ok_or_else(bad)?;
-    json.array()
+    let json: Value = serde_json::from_slice(&fs::read(path)?)?;
+    json.as_array()
         .ok_or_else(bad)?
         .iter()
         .map(|entry| unit(entry).ok_or_else(bad))
         .collect()
 }
 
-fn unit(entry: &Json) -> Option<Unit> {
-    let cwd = PathBuf::from(entry.get("directory")?.string()?);
+fn unit(entry: &Value) -> Option<Unit> {
+    let cwd = PathBuf::from(entry.get("directory")?.as_str()?);
     let mut words: Vec<OsString> = match (entry.get("arguments"), entry.get("command")) {
         (Some(list), _) => list
-            .array()?
+            .as_array()?
             .iter()
-            .map(|it| it.string().map(OsString::from))
+            .map(|it| it.as_str().map(OsString::from))
             .collect::<Option<_>>()?,
-        (None, command) => shell_words(command?.string()?),
+        (None, command) => shell_words(command?.as_str()?),
     };
     let launcher = |word: &OsString| {
         let name = Path::new(word)
