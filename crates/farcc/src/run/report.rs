@@ -1,7 +1,8 @@
 //! The end of `farcc run`: what is said to people, and to programs as JSON.
 
-use std::fmt::Write as _;
 use std::time::Duration;
+
+use serde_json::{Value, json};
 
 use super::summary::Summary;
 
@@ -81,19 +82,15 @@ impl Build {
     /// **Stability boundary**: members may be added, not changed. Times are milliseconds; what
     /// is unknown is `null`.
     pub(crate) fn json(&self) -> String {
-        let mut json = format!(
-            r#"{{"exit_code":{},"wall_ms":{},"client_cpu_ms":{},"saved_ms":{},"jobs":"#,
-            self.exit_code,
-            self.wall.as_millis(),
-            or_null(self.client_cpu.map(|time| time.as_millis())),
-            or_null(self.saved().map(|time| time.as_millis())),
-        );
-        match &self.summary {
-            None => json.push_str("null"),
-            Some(summary) => jobs_json(summary, &mut json),
-        }
-        json.push_str("}\n");
-        json
+        let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+        let value = json!({
+            "exit_code": self.exit_code,
+            "wall_ms": millis(self.wall),
+            "client_cpu_ms": self.client_cpu.map(millis),
+            "saved_ms": self.saved().map(millis),
+            "jobs": self.summary.as_ref().map(jobs_json),
+        });
+        format!("{value}\n")
     }
 }
 
@@ -131,61 +128,24 @@ fn job_lines(summary: &Summary, lines: &mut Vec<String>) {
     }
 }
 
-fn jobs_json(summary: &Summary, json: &mut String) {
-    let remote = summary.remote.iter().map(|(host, work)| {
-        format!(
-            r#"{{"host":{},"jobs":{},"compile_ms":{}}}"#,
-            string(host),
-            work.jobs,
-            work.compile_ms
-        )
-    });
-    let local = summary.local.iter().map(|(code, work)| {
-        format!(
-            r#"{{"reason":{},"sentence":{},"jobs":{}}}"#,
-            string(code),
-            string(&work.sentence),
-            work.jobs
-        )
-    });
-    let retried = summary.retried.iter().map(|(host, attempts)| {
-        format!(
-            r#"{{"host":{},"attempts":{},"last_why":{}}}"#,
-            string(host),
-            attempts.attempts,
-            string(&attempts.last_why)
-        )
-    });
-    let _ = write!(
-        json,
-        r#"{{"remote":[{}],"local":[{}],"retried":[{}],"failed":{},"unfinished":{}}}"#,
-        remote.collect::<Vec<_>>().join(","),
-        local.collect::<Vec<_>>().join(","),
-        retried.collect::<Vec<_>>().join(","),
-        summary.failed,
-        summary.unfinished,
+fn jobs_json(summary: &Summary) -> Value {
+    let remote = summary.remote.iter().map(
+        |(host, work)| json!({"host": host, "jobs": work.jobs, "compile_ms": work.compile_ms}),
     );
-}
-
-fn or_null(number: Option<u128>) -> String {
-    number.map_or_else(|| "null".to_owned(), |number| number.to_string())
-}
-
-/// A JSON string.
-fn string(text: &str) -> String {
-    let mut json = String::with_capacity(text.len() + 2);
-    json.push('"');
-    for c in text.chars() {
-        match c {
-            '"' | '\\' => json.extend(['\\', c]),
-            c if c < ' ' => {
-                let _ = write!(json, "\\u{:04x}", u32::from(c));
-            }
-            c => json.push(c),
-        }
-    }
-    json.push('"');
-    json
+    let local = summary
+        .local
+        .iter()
+        .map(|(code, work)| json!({"reason": code, "sentence": work.sentence, "jobs": work.jobs}));
+    let retried = summary.retried.iter().map(|(host, attempts)| {
+        json!({"host": host, "attempts": attempts.attempts, "last_why": attempts.last_why})
+    });
+    json!({
+        "remote": remote.collect::<Vec<_>>(),
+        "local": local.collect::<Vec<_>>(),
+        "retried": retried.collect::<Vec<_>>(),
+        "failed": summary.failed,
+        "unfinished": summary.unfinished,
+    })
 }
 
 /// `12.3 s`, `4 min 05 s`.
