@@ -1,5 +1,6 @@
 //! The end of `farcc run`: what is said to people, and to programs as JSON.
 
+use std::fmt::Write as _;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -254,10 +255,5 @@ mod tests {
         build.wall = Duration::from_secs(600);
         assert_eq!(build.saved(), Some(Duration::ZERO));
         assert!(build.text().contains("nothing saved"));
-    }
-
-    #[test]
-    fn control_characters_are_escaped() {
-        assert_eq!(string("a\n\\"), r#""a\u000a\\""#);
     }
 }
