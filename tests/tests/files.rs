@@ -175,3 +175,18 @@ fn a_header_that_only_this_machine_has_is_preprocessed_here() {
     run(&mut command).success();
     assert!(fs::read_to_string(log).unwrap().contains(TEXT));
 }
+
+/// Scripts try out which headers there are, and people mistype them.
+#[test]
+fn a_header_that_is_nowhere_is_not_the_hosts_fault() {
+    let Some(project) = Project::new(Kind::Ours) else {
+        return;
+    };
+    let workspace = &project.workspace;
+    workspace.write("try.c", "#include <no_such_header.h>\n");
+    let local = workspace.run("gcc -c try.c");
+    let remote = workspace.distcc("gcc -c try.c");
+    assert_eq!(remote.code(), 1, "{remote:#?}");
+    assert_eq!(remote.stderr, local.stderr);
+    project.sends_files("gcc -Idir -c main.c -o out/main.o");
+}

@@ -105,6 +105,8 @@ pub(crate) struct Run<'a> {
     host_gets_files: bool,
     /// The last host that failed, and the exit code that it would mean.
     failed: Option<(String, u8)>,
+    /// The host that lacked a header, until the preprocessor here has found it.
+    blamed: Option<HostId>,
     waited: bool,
 }
 
@@ -125,6 +127,7 @@ impl<'a> Run<'a> {
             seat: Seat::None,
             host_gets_files: false,
             failed: None,
+            blamed: None,
             waited: false,
         }
     }
@@ -296,6 +299,9 @@ impl<'a> Run<'a> {
         };
         match text {
             Ok(text) => {
+                if let Some(host) = self.blamed.take() {
+                    job.agent.file_hosts.learn(host, NotAsHere::MissingHeader);
+                }
                 job.agent.sizes.learn(&job.request, text.len);
                 let bytes = text.len;
                 self.text = TextState::Ready(text);
@@ -388,7 +394,12 @@ impl<'a> Run<'a> {
 
     /// The host's answer to source and headers is not what a compile here makes: the same host gets text.
     fn send_text_instead(&mut self, id: HostId, slot: u32, why: NotAsHere) {
-        self.job.agent.file_hosts.learn(id, why);
+        // A header that is missing here as well is the user's business: that shows once the preprocessor has run.
+        if why == NotAsHere::MissingHeader && !matches!(self.text, TextState::Ready(_)) {
+            self.blamed = Some(id);
+        } else {
+            self.job.agent.file_hosts.learn(id, why);
+        }
         self.files = None;
         let host = self.hosts.host(id).map_or("localhost", |host| &host.text);
         self.say_why_text(host, why);
