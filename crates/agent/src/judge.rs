@@ -22,8 +22,12 @@ const SERVER_ROOT: &[u8] = b"/distccd_";
 /// What a stock server writes over that name in debug information: at least `/tmp/distccd_XXXXXX` of it.
 const OVERWRITTEN: &[u8] = b"///////////////////";
 
-/// What compilers say when a header is missing, in the C locale.
-const MISSING_HEADER: &[&str] = &["No such file or directory", "file not found"];
+/// How compilers begin and end the line about a missing header, in the C locale. Assemblers have the same words about
+/// the files of `.incbin`, but begin otherwise.
+const MISSING_HEADER: (&str, [&str; 2]) = (
+    "fatal error: ",
+    ["No such file or directory", "file not found"],
+);
 
 /// How long a host without some header gets preprocessed text only. Somebody may install it.
 const TEXT_ONLY_FOR: Duration = Duration::from_secs(600);
@@ -48,8 +52,7 @@ pub(crate) enum NotAsHere {
 pub(crate) fn judge(mut reply: Reply, invocation: &Invocation) -> Result<Reply, NotAsHere> {
     if reply.wait_status != 0 {
         let stderr = String::from_utf8_lossy(&reply.stderr);
-        let misses = MISSING_HEADER.iter().any(|words| stderr.contains(words));
-        return if misses {
+        return if says_header_is_missing(&stderr) {
             Err(NotAsHere::MissingHeader)
         } else {
             Ok(reply)
@@ -73,6 +76,13 @@ pub(crate) fn judge(mut reply: Reply, invocation: &Invocation) -> Result<Reply, 
         reply.deps = Some(text.ok_or(NotAsHere::Dependency)?);
     }
     Ok(reply)
+}
+
+fn says_header_is_missing(stderr: &str) -> bool {
+    let (begin, ends) = MISSING_HEADER;
+    stderr
+        .lines()
+        .any(|line| line.contains(begin) && ends.iter().any(|end| line.ends_with(end)))
 }
 
 /// What was learned about hosts that take files.
@@ -117,6 +127,31 @@ impl FileHosts {
             NotAsHere::Debug => learned.spoils_debug = true,
             NotAsHere::MissingHeader => learned.text_until = Some(Instant::now() + TEXT_ONLY_FOR),
             NotAsHere::Object | NotAsHere::Dependency => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn missing_headers_are_told_from_other_missing_files() {
+        for line in [
+            "a.c:1:10: fatal error: no.h: No such file or directory",
+            "a.c:1:10: fatal error: 'no.h' file not found",
+            "\u{1b}[01;31m\u{1b}[Kfatal error: \u{1b}[m\u{1b}[Kno.h: No such file or directory",
+        ] {
+            let text = format!("In file included from a.h:1:\n{line}\n    1 | #include\n");
+            assert!(says_header_is_missing(&text), "{line}");
+        }
+        for line in [
+            "/tmp/cc1.s:5: Error: file not found: b.bin",
+            "<inline asm>:2:9: error: Could not find incbin file 'b.bin'",
+            "a.c:1:1: error: \"No such file or directory\"",
+            "Fatal error: can't create a.o: No such file or directory",
+        ] {
+            assert!(!says_header_is_missing(line), "{line}");
         }
     }
 }
