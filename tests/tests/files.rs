@@ -98,6 +98,29 @@ impl Project {
         fs::read_to_string(log).unwrap_or_default()
     }
 
+    /// The directory of the compile in the debug information is that of a local compile. The rest differs in places
+    /// that only preprocessing can know.
+    #[track_caller]
+    fn same_directory(&self, line: &str) {
+        let directory = || {
+            let object = self.workspace.src("out/main.o").display().to_string();
+            let dump = self
+                .workspace
+                .run(&format!("readelf --debug-dump=info {object}"));
+            let lines = dump
+                .stdout
+                .lines()
+                .filter(|line| line.contains("DW_AT_comp_dir"));
+            let text = |line: &str| line.rsplit(": ").next().unwrap_or_default().to_owned();
+            lines.map(text).collect::<Vec<_>>()
+        };
+        fs::create_dir_all(self.workspace.src("out")).unwrap();
+        self.workspace.run(line).success();
+        let expected = directory();
+        self.workspace.distcc(line).silent_success();
+        assert_eq!(directory(), expected, "{line}");
+    }
+
     #[track_caller]
     fn sends_files(&self, line: &str) {
         let log = self.same_outputs(line);
@@ -192,4 +215,34 @@ fn a_failure_of_the_sources_own_is_not_the_hosts_fault() {
         }
     }
     project.sends_files("gcc -Idir -c main.c -o out/main.o");
+}
+
+/// As distributions build; a stock server compiles in a directory that no map names.
+#[test]
+fn renamed_directories_are_renamed_on_both_kinds_of_server() {
+    for kind in [Kind::Ours, Kind::Stock] {
+        let Some(project) = Project::new(kind) else {
+            return;
+        };
+        for option in ["-fdebug-prefix-map=", "-ffile-prefix-map="] {
+            let src = project.workspace.src("").display().to_string();
+            let src = src.trim_end_matches('/');
+            for _twice in 0..2 {
+                let line = format!("gcc -g {option}{src}=. -Idir -c main.c -o out/main.o");
+                project.same_directory(&line);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_source_that_begins_with_an_at_sign_is_compiled() {
+    let Some(project) = Project::new(Kind::Ours) else {
+        return;
+    };
+    let workspace = &project.workspace;
+    workspace.write("@a.c", "int a;\n");
+    let mut command = workspace.command(client(Kind::Ours));
+    command.args(["gcc", "-c", "./@a.c"]);
+    run(command.env("DISTCC_FALLBACK", "0")).silent_success();
 }

@@ -233,8 +233,12 @@ impl<'a> Run<'a> {
         let Some(host) = host.filter(|host| host.protocol().sends_files()) else {
             return false;
         };
-        let debug_info = self.plan.invocation.debug_info();
-        match self.job.agent.file_hosts.may_get_files(id, debug_info) {
+        match self
+            .job
+            .agent
+            .file_hosts
+            .may_get_files(id, self.plan.invocation)
+        {
             Err(why) if self.files.is_some() => {
                 self.say_why_text(&host.text, why);
                 false

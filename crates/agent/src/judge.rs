@@ -7,6 +7,8 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStrExt;
 use std::time::Duration;
 
 use cmdline::Invocation;
@@ -39,6 +41,8 @@ pub(crate) enum NotAsHere {
     Debug,
     #[error("the object made there names the server's directory")]
     Object,
+    #[error("the server's directory hides what its options for debug information rename")]
+    Renamed,
     #[error("a header is missing there")]
     MissingHeader,
     #[error("no usable dependency file came back")]
@@ -58,10 +62,19 @@ pub(crate) fn judge(mut reply: Reply, invocation: &Invocation) -> Result<Reply, 
             Ok(reply)
         };
     }
+    let names = |object: &[u8], text: &[u8]| memchr::memmem::find(object, text).is_some();
+    // A name that begins with the server's directory has not been renamed, and does not become so without it.
+    if renames(invocation)
+        && [SERVER_ROOT, OVERWRITTEN]
+            .iter()
+            .any(|text| names(&reply.object, text))
+    {
+        return Err(NotAsHere::Renamed);
+    }
     if invocation.debug_info() && debug_names::localise(&mut reply.object).is_err() {
         return Err(NotAsHere::Debug);
     }
-    let names = |text: &[u8]| memchr::memmem::find(&reply.object, text).is_some();
+    let names = |text| names(&reply.object, text);
     if names(SERVER_ROOT) || (invocation.debug_info() && names(OVERWRITTEN)) {
         return Err(if invocation.debug_info() {
             NotAsHere::Debug
@@ -76,6 +89,15 @@ pub(crate) fn judge(mut reply: Reply, invocation: &Invocation) -> Result<Reply, 
         reply.deps = Some(text.ok_or(NotAsHere::Dependency)?);
     }
     Ok(reply)
+}
+
+/// Whether directories get other names in debug information.
+pub(crate) fn renames(invocation: &Invocation) -> bool {
+    let is_map = |word: &OsString| {
+        let word = word.as_bytes();
+        word.starts_with(b"-fdebug-prefix-map=") || word.starts_with(b"-ffile-prefix-map=")
+    };
+    invocation.debug_info() && invocation.args().iter().any(is_map)
 }
 
 fn says_header_is_missing(stderr: &str) -> bool {
@@ -94,6 +116,7 @@ pub(crate) struct FileHosts {
 #[derive(Debug, Default)]
 struct Learned {
     spoils_debug: bool,
+    spoils_renamed: bool,
     text_until: Option<Instant>,
 }
 
@@ -102,13 +125,20 @@ impl FileHosts {
     ///
     /// # Errors
     /// Why not.
-    pub(crate) fn may_get_files(&self, host: HostId, debug_info: bool) -> Result<(), NotAsHere> {
+    pub(crate) fn may_get_files(
+        &self,
+        host: HostId,
+        invocation: &Invocation,
+    ) -> Result<(), NotAsHere> {
         let all = self.learned.borrow();
         let Some(learned) = all.get(&host) else {
             return Ok(());
         };
-        if debug_info && learned.spoils_debug {
+        if learned.spoils_debug && invocation.debug_info() {
             return Err(NotAsHere::Debug);
+        }
+        if learned.spoils_renamed && renames(invocation) {
+            return Err(NotAsHere::Renamed);
         }
         if learned
             .text_until
@@ -125,6 +155,7 @@ impl FileHosts {
         let learned = all.entry(host).or_default();
         match why {
             NotAsHere::Debug => learned.spoils_debug = true,
+            NotAsHere::Renamed => learned.spoils_renamed = true,
             NotAsHere::MissingHeader => learned.text_until = Some(Instant::now() + TEXT_ONLY_FOR),
             NotAsHere::Object | NotAsHere::Dependency => {}
         }

@@ -181,7 +181,7 @@ impl Invocation {
 }
 
 /// The same file under a name that nobody takes for a list of arguments.
-fn not_a_response_file(name: &OsString) -> OsString {
+pub(crate) fn not_a_response_file(name: &OsString) -> OsString {
     if name.as_bytes().starts_with(b"@") {
         OsString::from_vec([b"./", name.as_bytes()].concat())
     } else {

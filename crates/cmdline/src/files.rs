@@ -6,6 +6,7 @@
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
+use crate::derive::not_a_response_file;
 use crate::invocation::{Invocation, Mode};
 use crate::lang::stock_source;
 use crate::name::Family;
@@ -71,7 +72,7 @@ impl Invocation {
         if self.outputs_given.is_empty()
             && let Some(output) = &self.output
         {
-            argv.extend(["-o".into(), output.clone()]);
+            argv.extend(["-o".into(), not_a_response_file(output)]);
         }
         // A server takes the target of the dependency file away before it looks at the rest.
         if let Err(at) = stumbles(argv) {
