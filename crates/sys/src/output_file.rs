@@ -10,7 +10,7 @@ use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::signals::Hold;
+use crate::signals::{FileSizeIsAnError, Hold};
 
 /// Names tried for the file beside the output.
 const TEMP_NAMES_MAX: u32 = 100;
@@ -47,6 +47,7 @@ pub fn copy(source: &File, len: u64, target: &File) -> io::Result<()> {
 
 fn replace(source: &File, len: u64, path: &Path) -> io::Result<()> {
     let _hold = Hold::new();
+    let _no_signal = FileSizeIsAnError::new()?;
     let (file, beside) = create_beside(path)?;
     let written = copy(source, len, &file).and_then(|()| fs::rename(&beside, path));
     if written.is_err() {

@@ -163,6 +163,34 @@ impl Drop for Hold {
     }
 }
 
+/// While it lives, a write beyond the limit of a file's size (`ulimit -f`) is an error of that write
+/// rather than the end of this process.
+#[derive(Debug)]
+pub struct FileSizeIsAnError {
+    restore: bool,
+}
+
+impl FileSizeIsAnError {
+    /// Ignores `SIGXFSZ`.
+    ///
+    /// # Errors
+    /// What `sigaction` says.
+    pub fn new() -> io::Result<Self> {
+        let restore = !is_ignored(libc::SIGXFSZ)?;
+        set_handler(libc::SIGXFSZ, libc::SIG_IGN)?;
+        Ok(Self { restore })
+    }
+}
+
+impl Drop for FileSizeIsAnError {
+    fn drop(&mut self) {
+        if self.restore {
+            // The compiler that this process may become would not know what to do with the error.
+            drop(set_handler(libc::SIGXFSZ, libc::SIG_DFL));
+        }
+    }
+}
+
 fn empty_set() -> libc::sigset_t {
     let mut set = std::mem::MaybeUninit::uninit();
     // SAFETY: `sigemptyset` initialises the set it is given.
