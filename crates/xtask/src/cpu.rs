@@ -88,10 +88,13 @@ impl Stat {
 
 /// The median, in milliseconds.
 pub(crate) fn median_ms(times: &[Duration]) -> f64 {
+    percentile_ms(times, 50)
+}
+
+/// The time that so many percent of all do not exceed, in milliseconds.
+pub(crate) fn percentile_ms(times: &[Duration], percent: usize) -> f64 {
     let mut sorted = times.to_vec();
     sorted.sort();
-    match sorted.len() {
-        0 => 0.0,
-        len => sorted[len / 2].as_secs_f64() * 1000.0,
-    }
+    let time = sorted.get(sorted.len() * percent / 100).or(sorted.last());
+    time.copied().unwrap_or_default().as_secs_f64() * 1000.0
 }
