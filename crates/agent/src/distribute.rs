@@ -5,16 +5,16 @@
 //! dealt with first. Once there is a text and a link, they meet in one exchange. A host that takes source and headers
 //! needs no text, unless what it makes of them turns out not to be what a compile here makes.
 
+mod setbacks;
+
 use std::fs::File;
 use std::io;
 use std::rc::Rc;
-use std::time::Duration;
 
 use cmdline::Invocation;
-use place::{Event, HostId, Micros, WhyHere};
+use place::{Event, HostId, Micros};
 use stock::{Phase, Reply, Version};
 use tokio::time::Instant;
-use wire::event::EventKind;
 use wire::{LogLevel, Preprocessed, ToAgent, ToShim};
 
 use crate::connect::{self, Link};
@@ -22,7 +22,7 @@ use crate::dispatch::{Order, Ticket};
 use crate::exchange::{self, FilesJob, Load, Text};
 use crate::failure::HostFailure;
 use crate::host_lists::JobHosts;
-use crate::job::{Inbox, Job, millis, why_here};
+use crate::job::{Inbox, Job, millis};
 use crate::judge::{self, NotAsHere};
 use crate::plan::{self, Local};
 use crate::refusals::Refused;
@@ -410,43 +410,6 @@ impl<'a> Run<'a> {
         self.connect(id, slot);
     }
 
-    fn host_failed(&mut self, id: HostId, failure: &HostFailure, ticket: &Ticket) {
-        let (job, host) = (self.job, self.hosts.host(id));
-        let host = host.map_or("localhost", |host| &host.text);
-        let why = failure.to_string();
-        let source = &self.plan.source;
-        let text = format!("compile {source} on {host} failed: {why}");
-        let cool_down = match failure {
-            // Not this job, or not with this compiler; others are welcome there.
-            HostFailure::Refused(refused) => {
-                let compiler = self.plan.argv.first().map_or(&[][..], Vec::as_slice);
-                job.agent.refusals.learn(id, compiler, refused);
-                job.warn(&format!("{host} {why}"), text);
-                Duration::ZERO
-            }
-            // One line for each host and cool-down; a build has hundreds of jobs.
-            _ if job.agent.is_new_failure(id, &why, job.settings.backoff) => {
-                job.log(LogLevel::Warning, text);
-                job.settings.backoff
-            }
-            _ => {
-                job.log(LogLevel::Info, text);
-                job.settings.backoff
-            }
-        };
-        job.emit(EventKind::Retried {
-            host: host.to_owned(),
-            why,
-        });
-        self.failed = Some((host.to_owned(), failure.exit_code().code()));
-        self.seat = Seat::None;
-        let cool_down = Micros::try_from(cool_down.as_micros()).unwrap_or(Micros::MAX);
-        ticket.tell(Event::HostFailed {
-            job: job.id,
-            cool_down,
-        });
-    }
-
     /// The shim does one thing at a time.
     async fn wait_for_preprocessor(&mut self, inbox: &mut Inbox) {
         while matches!(self.text, TextState::Running) {
@@ -456,46 +419,6 @@ impl<'a> Run<'a> {
                 // Whoever listens notices that the shim is gone, and ends all this.
                 None => std::future::pending().await,
             }
-        }
-    }
-
-    fn why_local(&self, why: WhyHere) -> Local {
-        if let (WhyHere::Asked, TextState::Unwanted(why)) = (why, &self.text) {
-            return (*why).into();
-        }
-        let source = &self.plan.source;
-        match (&self.failed, why) {
-            (_, WhyHere::Listed) => {}
-            (Some((host, _)), _) => self.job.warn(
-                host,
-                format!("failed to distribute {source} to {host}, running locally instead"),
-            ),
-            (None, _) => {
-                let text = format!(
-                    "{}: failed to distribute, running locally instead",
-                    self.what_failed()
-                );
-                self.job.warn(&text, text.clone());
-            }
-        }
-        why_here(why).into()
-    }
-
-    /// Why no host is tried.
-    fn what_failed(&self) -> String {
-        /// More are not worth reading in one line.
-        const NAMED_MAX: usize = 3;
-        let hosts = &self.hosts.candidates;
-        let failures = hosts.iter().filter_map(|candidate| {
-            let why = self.job.agent.last_failure(candidate.host)?;
-            Some(format!("{}: {why}", self.name(candidate.host)))
-        });
-        let named: Vec<String> = failures.take(NAMED_MAX).collect();
-        let sentence = Why::HostsCooling.sentence();
-        match named.len() {
-            0 => sentence.to_owned(),
-            all if all == hosts.len() => format!("{sentence} ({})", named.join("; ")),
-            _ => format!("{sentence} ({}; …)", named.join("; ")),
         }
     }
 
