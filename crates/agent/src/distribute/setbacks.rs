@@ -81,7 +81,8 @@ impl Run<'_> {
         let hosts = &self.hosts.candidates;
         let failures = hosts.iter().filter_map(|candidate| {
             let why = self.job.agent.last_failure(candidate.host)?;
-            Some(format!("{}: {why}", self.name(candidate.host)))
+            let host = self.hosts.host(candidate.host)?;
+            Some(format!("{}: {why}", host.text))
         });
         let named: Vec<String> = failures.take(NAMED_MAX).collect();
         let sentence = Why::HostsCooling.sentence();
