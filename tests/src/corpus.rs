@@ -1,4 +1,4 @@
-//! Real C projects that nobody here wrote, from the source packages of crates.io.
+//! Real C projects that nobody here wrote, from source packages of the Rust registry.
 //!
 //! Cargo fetches and checks them; they are unpacked once below the target directory.
 
@@ -14,7 +14,7 @@ use crate::programs::bin_dir;
 pub struct Project {
     /// What people call it.
     pub name: &'static str,
-    /// Package on crates.io.
+    /// Package in the Rust registry.
     pub package: &'static str,
     /// Exactly this version, so that every machine builds the same.
     pub version: &'static str,

@@ -1,5 +1,5 @@
 //! The project that demo and benchmarks build: zstd's library, from the package that carries it
-//! on crates.io, with a makefile and a small program that uses it.
+//! in the Rust package registry, with a makefile and a small program that uses it.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -76,7 +76,7 @@ impl Project {
     /// What this is, for people.
     pub(crate) fn description(&self) -> String {
         format!(
-            "{} (package {} {} on crates.io): {} C files, {} lines",
+            "{} (package {} {}): {} C files, {} lines",
             ZSTD.name,
             ZSTD.package,
             ZSTD.version,
