@@ -43,9 +43,7 @@ pub(crate) fn run(world: &World, options: &cli::Agent) -> Result<Exit, Error> {
 fn inherited(number: i32) -> Result<UnixListener, Error> {
     let file = sys::exec::take_inherited(number).ok_or(Error::NoSocket(number))?;
     let fd = OwnedFd::from(file);
-    if sys::socket::peer_uid(&fd).is_err() {
-        return Err(Error::NoSocket(number));
-    }
+    sys::socket::take_over(&fd).map_err(|_| Error::NoSocket(number))?;
     Ok(UnixListener::from(fd))
 }
 

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use sys::{fd_passing, rendezvous};
-use wire::limits::{AGENT_SILENCE_MS_MAX, AGENT_START_MS_MAX};
+use wire::limits::{AGENT_DEATH_MS_MAX, AGENT_SILENCE_MS_MAX, AGENT_START_MS_MAX};
 use wire::socket_name::{Realm, socket_name};
 use wire::{JobRequest, ToAgent, ToShim, frame};
 
@@ -42,8 +42,13 @@ impl Agent {
             received: Vec::new(),
             files: Vec::new(),
         };
-        agent.send(&job.to_payload(), &[])?;
-        Ok(agent)
+        match agent.send(&job.to_payload(), &[]) {
+            Ok(()) => Ok(agent),
+            Err(error) => {
+                agent.wait_for_death();
+                Err(error)
+            }
+        }
     }
 
     /// Sends a message and the files that go with it.
@@ -93,6 +98,12 @@ impl Agent {
             }
             Err(error) => Err(error),
         }
+    }
+
+    /// Once the line has broken: whoever connects now reaches a successor.
+    pub(crate) fn wait_for_death(&self) {
+        let patience = Duration::from_millis(AGENT_DEATH_MS_MAX);
+        rendezvous::wait_for_death(&self.socket, patience);
     }
 
     /// An agent that is silent for so long is broken: the next shim starts another.

@@ -21,6 +21,10 @@ use crate::own_options;
 const EXIT_COMPILER_MISSING: u8 = 110;
 const EXIT_RECURSION: u8 = 111;
 
+/// Agents that one job asks again after they have died: the one that it began with, and one that
+/// was already dying when it was reached.
+const AGENTS_LOST_MAX: u32 = 2;
+
 /// Runs the program. `words` is the whole command line.
 pub(crate) fn run(words: Vec<OsString>) -> ExitCode {
     match invocation::parse(words) {
@@ -128,16 +132,17 @@ fn absolute(path: &Path, cwd: &Path) -> PathBuf {
 fn converse(mut agent: Agent, request: &JobRequest, found: &Found, log: &Log) -> ExitCode {
     let args = &request.args;
     let mut preprocessor_messages = None;
-    let mut is_second_agent = false;
+    let mut agents_lost = 0;
     loop {
         let (answer, files) = match agent.next() {
             Ok(answer) => answer,
             // One that leaves in the moment of connecting, or was killed, is replaced: a build
-            // with hundreds of compiles under way would have them all run here at once. Not
-            // twice: this job may be what kills it.
-            Err(error) if is_gone(&error) && !is_second_agent => {
+            // with hundreds of compiles under way would have them all run here at once. Not for
+            // ever: this job may be what kills it.
+            Err(error) if is_gone(&error) && agents_lost < AGENTS_LOST_MAX => {
                 log.line(LogLevel::Info, &format!("lost the agent ({error})"));
-                is_second_agent = true;
+                agents_lost += 1;
+                agent.wait_for_death();
                 match Agent::reach(request) {
                     Ok(second) => agent = second,
                     Err(error) => return without_agent(&error, found, args, log),

@@ -11,6 +11,9 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{PidfdFlags, pidfd_open};
+
 use crate::{lock, socket};
 
 /// Connects to the agent whose socket is `name` in `dir`; if nobody listens there, creates the
@@ -76,6 +79,26 @@ pub fn connect_if_alive(dir: &Path, name: &str) -> io::Result<Option<UnixStream>
             Ok(None)
         }
         Err(error) => Err(error),
+    }
+}
+
+/// Waits for the end of the process at the other end of a connection that has just broken off. The
+/// kernel closes a killed agent's files one by one: for a moment its socket still takes
+/// connections, which break off as well. Waits at most `patience`: an agent may also have left this
+/// connection alone, and one that had not yet taken its socket over is not known by its number.
+pub fn wait_for_death(stream: &UnixStream, patience: Duration) {
+    let Ok(credentials) = rustix::net::sockopt::socket_peercred(stream) else {
+        return;
+    };
+    if credentials.pid == rustix::process::getpid() {
+        return;
+    }
+    // One that cannot be opened is gone already.
+    if let Ok(process) = pidfd_open(credentials.pid, PidfdFlags::empty())
+        && let Ok(patience) = Timespec::try_from(patience)
+    {
+        let mut awaited = [PollFd::new(&process, PollFlags::IN)];
+        let _whichever_comes_first = poll(&mut awaited, Some(&patience));
     }
 }
 

@@ -33,6 +33,15 @@ pub fn listen(dir: &Path, name: &str) -> io::Result<UnixListener> {
     Ok(listener)
 }
 
+/// Makes a socket on which another process listens this process's: from now on those who connect
+/// are told that this process is at the other end (unix(7), `SO_PEERCRED`).
+///
+/// # Errors
+/// The descriptor is no listening socket.
+pub fn take_over(socket: impl AsFd) -> io::Result<()> {
+    Ok(rustix::net::listen(socket, BACKLOG)?)
+}
+
 /// The user id of the process that connected, or that called `listen`, as the kernel noted it.
 ///
 /// # Errors

@@ -19,4 +19,7 @@ pub const AGENT_SILENCE_MS_MAX: u64 = 60_000;
 /// How long a shim waits for another process that is starting the agent.
 pub const AGENT_START_MS_MAX: u64 = 5_000;
 
+/// How long a shim whose line has broken waits for the agent's process to be gone.
+pub const AGENT_DEATH_MS_MAX: u64 = 500;
+
 const _: () = assert!(AGENT_SILENCE_MS_MAX > 3 * ALIVE_INTERVAL_MS);
