@@ -8,23 +8,28 @@ use std::path::Path;
 const ALLOWED: &[(&str, &[&str])] = &[
     (
         "agent",
-        &["cmdline", "place", "scan", "stock", "sys", "wire"],
+        &[
+            "cmdline", "place", "reapi", "scan", "stock", "store", "sys", "wire",
+        ],
     ),
     ("cmdline", &[]),
     (
         "farcc",
         &[
-            "agent", "cmdline", "monitor", "place", "scan", "stock", "sys", "wire", "worker",
+            "agent", "cmdline", "monitor", "place", "reapi", "scan", "stock", "store", "sys",
+            "wire", "worker",
         ],
     ),
     ("monitor", &["stock", "sys", "wire"]),
     ("place", &[]),
+    ("reapi", &["store"]),
     ("scan", &["cmdline"]),
     ("shim", &["sys", "wire"]),
     ("stock", &[]),
+    ("store", &["sys"]),
     ("sys", &[]),
     ("wire", &[]),
-    ("worker", &["cmdline", "stock", "sys"]),
+    ("worker", &["cmdline", "reapi", "stock", "store", "sys"]),
 ];
 
 const TOOLS: &[&str] = &["e2e", "scan-check", "xtask"];

@@ -1,0 +1,2 @@
+//! Content-addressed store and action cache on disk.
+#![forbid(unsafe_code)]
