@@ -9,10 +9,11 @@ use std::os::unix::ffi::OsStrExt;
 use crate::deps::{self, Asked, Dependency};
 use crate::lang::{self, Kind, Language};
 use crate::name::{Driver, Family};
+use crate::placement::{self, Protocol};
+use crate::respfile;
 use crate::table::{Dep, Effect};
 use crate::why::{Placement, WhyLocal};
 use crate::words::{Item, What, cut};
-use crate::{placement, respfile};
 
 /// What the command line asks the compiler to make.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -107,7 +108,7 @@ pub(crate) fn understand(args: Vec<OsString>, driver: Driver) -> Invocation {
         .collect();
     it.output = it.derive_output();
     it.dependency = deps::dependency(&it);
-    match placement::decide(&it) {
+    match placement::decide(&it, Protocol::Stock) {
         Ok(()) => {}
         Err((why, word)) => {
             it.placement = Placement::Local(why);

@@ -23,6 +23,7 @@
 //! ```
 #![forbid(unsafe_code)]
 
+mod action;
 pub mod check;
 mod depfile;
 mod deps;
@@ -42,6 +43,7 @@ mod values;
 mod why;
 mod words;
 
+pub use action::ActionCommand;
 pub use deps::{Dependency, Target};
 pub use derive::{OutputFile, OutputKind};
 pub use files::FilesCommand;

@@ -20,16 +20,28 @@ type Local = (WhyLocal, Option<OsString>);
 /// Base names of sources that configure scripts make: not worth sending, and their failures are no failures.
 const PROBES: &[&str] = &["conftest.", "tmp.conftest."];
 
+/// Who would run the compile.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Protocol {
+    /// A server that speaks distcc's protocol: compiles what has been preprocessed, and returns one file.
+    Stock,
+    /// A worker: has the files and the compiler of this machine, and returns whatever is written.
+    Native,
+}
+
 /// `Ok` if it is distributable.
-pub(crate) fn decide(it: &Invocation) -> Result<(), Local> {
+pub(crate) fn decide(it: &Invocation, protocol: Protocol) -> Result<(), Local> {
     mode(it)?;
-    source(it)?;
-    options(it)?;
+    source(it, protocol)?;
+    options(it, protocol)?;
     output(it)?;
     if let Some((why, word)) = deps::obstacle(it) {
         return Err((why, Some(word)));
     }
-    stock(it)
+    match protocol {
+        Protocol::Stock => stock(it),
+        Protocol::Native => Ok(()),
+    }
 }
 
 fn mode(it: &Invocation) -> Result<(), Local> {
@@ -45,7 +57,7 @@ fn mode(it: &Invocation) -> Result<(), Local> {
     Err((why, None))
 }
 
-fn source(it: &Invocation) -> Result<(), Local> {
+fn source(it: &Invocation, protocol: Protocol) -> Result<(), Local> {
     if let Some(word) = it
         .args
         .iter()
@@ -70,6 +82,7 @@ fn source(it: &Invocation) -> Result<(), Local> {
                     Some(it.args[operand.word].clone()),
                 ));
             }
+            Kind::Other(WhyLocal::AssemblerSource) if protocol == Protocol::Native => {}
             Kind::Other(why) => return because(why),
             Kind::Source(_) | Kind::Preprocessed(_) => {}
         }
@@ -88,11 +101,11 @@ fn source(it: &Invocation) -> Result<(), Local> {
     Ok(())
 }
 
-fn options(it: &Invocation) -> Result<(), Local> {
+fn options(it: &Invocation, protocol: Protocol) -> Result<(), Local> {
     let mut previous = OsStr::new("");
     let mut architectures = 0;
     for item in &it.items {
-        if let Some(why) = verdict(item, &it.args, previous, Some(it.driver.family)) {
+        if let Some(why) = verdict(item, &it.args, previous, Some(it.driver.family), protocol) {
             let words = item.slice(&it.args).join(OsStr::new(" "));
             return Err((why, Some(words)));
         }

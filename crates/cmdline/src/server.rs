@@ -11,6 +11,7 @@ use crate::deps::{Asked, Dependency};
 use crate::invocation::{Mode, is_native, operands};
 use crate::lang::{Kind, Language};
 use crate::name::{Driver, Family};
+use crate::placement::Protocol;
 use crate::refusal::{Refusal, RefusalCode};
 use crate::table::Effect;
 use crate::values::verdict;
@@ -222,7 +223,9 @@ impl Build<'_> {
                 word: words.join(OsStr::new(" ")),
             })
         };
-        if let Some(code) = verdict(item, self.args, previous, None).and_then(RefusalCode::of) {
+        if let Some(code) =
+            verdict(item, self.args, previous, None, Protocol::Stock).and_then(RefusalCode::of)
+        {
             return refuse(code);
         }
         if is_native(item, self.args) {

@@ -6,7 +6,9 @@
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 
+use crate::action::may_go_to_worker;
 use crate::name::Family;
+use crate::placement::Protocol;
 use crate::table::{Effect, find};
 use crate::why::WhyLocal;
 use crate::words::{Item, What};
@@ -33,6 +35,9 @@ const XCLANG_HARMLESS: &[&str] = &[
     "-target-cpu", "-target-feature", "-triple", "-tune-cpu", "-vectorize-", "-w",
 ];
 
+/// Formats of diagnostics that go where text goes.
+const FORMATS_ON_STDERR: &[&str] = &["json", "json-stderr", "sarif-stderr", "text"];
+
 /// Parts of LLVM option names that tell of files.
 const LLVM_FILES: &[&str] = &[
     "load", "file", "path", "dir", "output", "dump", "/", "json", "plugin", "list",
@@ -45,20 +50,20 @@ pub(crate) fn verdict(
     args: &[OsString],
     previous: &OsStr,
     family: Option<Family>,
+    protocol: Protocol,
 ) -> Option<WhyLocal> {
     let value = item.value(args);
     match item.what {
         What::Operand => return None,
         What::Unfinished { .. } => return Some(WhyLocal::UnfinishedOption),
         What::Unknown => return names_path(&args[item.word]).then_some(WhyLocal::UnknownPath),
+        What::Known { row, .. } if protocol == Protocol::Native && may_go_to_worker(row) => {
+            return None;
+        }
         What::Known { .. } => {}
     }
     match item.effect(family)? {
         Effect::Local(why) => Some(why),
-        // Some compiler may take the option for a flag, and then its argument for an option.
-        Effect::Plain if item.words == 2 && value.as_bytes().starts_with(b"-") => {
-            Some(WhyLocal::AmbiguousOption)
-        }
         // Some compiler may take the option for a flag, and then its argument for an option.
         Effect::Plain if item.words == 2 && value.as_bytes().starts_with(b"-") => {
             Some(WhyLocal::AmbiguousOption)
@@ -77,6 +82,10 @@ pub(crate) fn verdict(
                 .iter()
                 .all(|letter| b"APp".contains(letter));
             (!harmless || value.is_empty()).then_some(WhyLocal::Dump)
+        }
+        Effect::DiagnosticsFormat if protocol == Protocol::Native => {
+            (!FORMATS_ON_STDERR.iter().any(|format| value == *format))
+                .then_some(WhyLocal::DiagnosticsFile)
         }
         Effect::DiagnosticsFormat => (value != "text").then_some(WhyLocal::DiagnosticsFile),
         Effect::MaybeFile => value
@@ -169,7 +178,13 @@ mod tests {
         let mut previous = OsStr::new("");
         let mut found = None;
         for item in &cut(&args) {
-            found = found.or(verdict(item, &args, previous, Some(Family::Clang)));
+            found = found.or(verdict(
+                item,
+                &args,
+                previous,
+                Some(Family::Clang),
+                Protocol::Stock,
+            ));
             if item.effect(None) == Some(Effect::Xclang) {
                 previous = item.value(&args);
             }
