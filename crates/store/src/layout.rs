@@ -1,0 +1,190 @@
+//! What lies where in a store's directory.
+//!
+//! ```text
+//! format                 the line "farcc store 1"
+//! lock                   locked while a process has the store; says which
+//! blobs/ab/NAME          ab: first two digits of the hash
+//! actions/ab/NAME
+//! tmp/                   files being written; emptied at open
+//! work/                  the callers' trees; emptied at open
+//! ```
+//!
+//! Names are `HASH-SIZE-FUNCTION-NUMBER`, then `-x` for the executable twin of a blob, or `-BYTES`
+//! with the size of an action's record. So a list of names is all that opening needs. The number
+//! is of this very file, and none is used twice while a store is open: who removes a file that was
+//! evicted or bad cannot hit a good one that came under the same digest meanwhile.
+
+use std::fmt::Write;
+
+use crate::{Digest, DigestFunction};
+
+pub(crate) const FORMAT_FILE: &str = "format";
+pub(crate) const FORMAT: &str = "farcc store 1\n";
+pub(crate) const LOCK_FILE: &str = "lock";
+pub(crate) const TMP_DIR: &str = "tmp";
+pub(crate) const WORK_DIR: &str = "work";
+
+/// Directories of each kind, one for each first byte of a hash.
+pub(crate) const SHARDS: usize = 256;
+
+/// What a file is for.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub(crate) enum Kind {
+    Blob,
+    Action,
+}
+
+impl Kind {
+    pub(crate) const ALL: [Kind; 2] = [Kind::Blob, Kind::Action];
+
+    pub(crate) fn dir(self) -> &'static str {
+        match self {
+            Kind::Blob => "blobs",
+            Kind::Action => "actions",
+        }
+    }
+}
+
+/// What can be looked up.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub(crate) struct Key {
+    pub(crate) kind: Kind,
+    pub(crate) digest: Digest,
+}
+
+impl Key {
+    pub(crate) fn blob(digest: &Digest) -> Key {
+        Key {
+            kind: Kind::Blob,
+            digest: *digest,
+        }
+    }
+
+    pub(crate) fn action(digest: &Digest) -> Key {
+        Key {
+            kind: Kind::Action,
+            digest: *digest,
+        }
+    }
+}
+
+/// Which of a key's files.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub(crate) enum Form {
+    /// A blob as it is read, mode 0444.
+    Plain,
+    /// The same bytes with mode 0555.
+    Executable,
+    /// An action's record of so many bytes.
+    Record(u32),
+}
+
+/// The name of one file.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub(crate) struct Name {
+    pub(crate) digest: Digest,
+    pub(crate) number: u64,
+    pub(crate) form: Form,
+}
+
+impl Name {
+    pub(crate) fn kind(&self) -> Kind {
+        match self.form {
+            Form::Plain | Form::Executable => Kind::Blob,
+            Form::Record(_) => Kind::Action,
+        }
+    }
+
+    /// Bytes in the file.
+    pub(crate) fn file_bytes(&self) -> u64 {
+        match self.form {
+            Form::Plain | Form::Executable => self.digest.size_bytes,
+            Form::Record(bytes) => bytes.into(),
+        }
+    }
+
+    pub(crate) fn file_name(&self) -> String {
+        let mut name = self.digest.hex();
+        let written = write!(
+            name,
+            "-{}-{}-{:x}",
+            self.digest.size_bytes,
+            self.digest.function.name(),
+            self.number
+        )
+        .and_then(|()| match self.form {
+            Form::Plain => Ok(()),
+            Form::Executable => name.write_str("-x"),
+            Form::Record(bytes) => write!(name, "-{bytes}"),
+        });
+        written.expect("a String takes everything");
+        name
+    }
+
+    /// The path below the store's directory.
+    pub(crate) fn path(&self) -> String {
+        format!(
+            "{}/{}/{}",
+            self.kind().dir(),
+            shard_dir(self.digest.hash[0]),
+            self.file_name()
+        )
+    }
+
+    /// Reads a file's name. `None` for everything that [`file_name`](Name::file_name) would not
+    /// write.
+    pub(crate) fn parse(kind: Kind, file_name: &str) -> Option<Name> {
+        let mut parts = file_name.split('-');
+        let (hash, size) = (parts.next()?, parts.next()?.parse().ok()?);
+        let function = DigestFunction::from_name(parts.next()?)?;
+        let number = u64::from_str_radix(parts.next()?, 16).ok()?;
+        let form = match (kind, parts.next()) {
+            (Kind::Blob, None) => Form::Plain,
+            (Kind::Blob, Some("x")) => Form::Executable,
+            (Kind::Action, Some(bytes)) => Form::Record(bytes.parse().ok()?),
+            _ => return None,
+        };
+        let name = Name {
+            digest: Digest::from_hex(function, hash, size).ok()?,
+            number,
+            form,
+        };
+        (name.file_name() == file_name).then_some(name)
+    }
+}
+
+/// `00` … `ff`.
+pub(crate) fn shard_dir(first_byte: u8) -> String {
+    format!("{first_byte:02x}")
+}
+
+pub(crate) fn temp_path(number: u64) -> String {
+    format!("{TMP_DIR}/{number:x}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_read_as_written_and_in_no_other_way() {
+        let digest = Digest::of(DigestFunction::Blake3, b"text");
+        for form in [Form::Plain, Form::Executable, Form::Record(77)] {
+            let name = Name {
+                digest,
+                number: 0xab,
+                form,
+            };
+            let text = name.file_name();
+            assert_eq!(Name::parse(name.kind(), &text), Some(name));
+            let other = match name.kind() {
+                Kind::Blob => Kind::Action,
+                Kind::Action => Kind::Blob,
+            };
+            assert_eq!(Name::parse(other, &text), None);
+            assert_eq!(Name::parse(name.kind(), &format!("{text}-")), None);
+            assert_eq!(Name::parse(name.kind(), &text.replace("-ab", "-0ab")), None);
+            assert_eq!(Name::parse(name.kind(), &text.replace("-4-", "-+4-")), None);
+        }
+    }
+}

@@ -1,0 +1,208 @@
+//! Blobs into a job's tree: a hard link, one system call and a look at what it made.
+//!
+//! A linked file is the store's own inode, read-only for all. A tree for a job must be mounted
+//! read-only, else its owner could change the mode and then the bytes; a change is noticed at the
+//! next use, unless the time of change was forged too.
+//!
+//! Executable files need another mode, so they are another inode: made at the first use, kept
+//! beside, evicted together with the blob. Where the file system shares extents it costs nothing.
+//!
+//! Where a link cannot be made, the bytes are copied: to another file system, where the file
+//! system has none, or when an inode has all links that it can have.
+
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::path::Path;
+use std::sync::Arc;
+
+use rustix::fs::{AtFlags, CWD, Mode};
+use rustix::io::Errno;
+
+use crate::index::FileEntry;
+use crate::layout::{Form, Key, Name};
+use crate::limits::{COPY_BYTES, RETRIES_MAX};
+use crate::shared::Shared;
+use crate::stamp::Stamp;
+use crate::temp::Temp;
+use crate::{Digest, Hasher, StoreError};
+
+/// What became of a link.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[must_use]
+pub enum LinkOutcome {
+    /// It is the store's own inode.
+    Linked,
+    /// It is a copy, or a clone where the file system can.
+    Copied,
+    /// The blob is not there; nor is anything at the given path.
+    Missing,
+}
+
+impl Shared {
+    pub(crate) fn link(
+        self: &Arc<Self>,
+        digest: &Digest,
+        is_executable: bool,
+        to: &Path,
+    ) -> Result<LinkOutcome, StoreError> {
+        for _ in 0..RETRIES_MAX {
+            let Some((name, stamp)) = self.file_to_link(digest, is_executable)? else {
+                return Ok(LinkOutcome::Missing);
+            };
+            let linked = rustix::fs::linkat(&self.root, name.path(), CWD, to, AtFlags::empty());
+            match linked {
+                Ok(()) if is_file_as_known(to, &name, stamp) => return Ok(LinkOutcome::Linked),
+                // Changed since it was seen to be right: begin anew with looking at it.
+                Ok(()) => {
+                    remove(to)?;
+                    self.look_again(&name)?;
+                }
+                Err(Errno::XDEV | Errno::MLINK | Errno::PERM | Errno::OPNOTSUPP | Errno::NOSYS) => {
+                    return self.copy_out(digest, is_executable, to);
+                }
+                Err(Errno::NOENT) if !self.is_there(&name) => self.drop_bad(&name),
+                Err(errno) => return Err(StoreError::io("link", to, errno.into())),
+            }
+        }
+        Ok(LinkOutcome::Missing)
+    }
+
+    /// The file to link, with what it looked like when it was seen to be right.
+    fn file_to_link(
+        self: &Arc<Self>,
+        digest: &Digest,
+        is_executable: bool,
+    ) -> Result<Option<(Name, Stamp)>, StoreError> {
+        for _ in 0..RETRIES_MAX {
+            let Some(entry) = self.state().index.touch(&Key::blob(digest)) else {
+                return Ok(None);
+            };
+            let (file, form) = match (is_executable, entry.executable) {
+                (false, _) => (entry.file, Form::Plain),
+                (true, Some(file)) => (file, Form::Executable),
+                (true, None) => {
+                    if !self.make_executable(digest)? {
+                        return Ok(None);
+                    }
+                    continue;
+                }
+            };
+            let name = Name {
+                digest: *digest,
+                number: file.number,
+                form,
+            };
+            if let Some(stamp) = file.stamp {
+                return Ok(Some((name, stamp)));
+            }
+            self.look_again(&name)?;
+        }
+        Ok(None)
+    }
+
+    /// Hashes a file, and drops it if it is bad or gone.
+    fn look_again(&self, name: &Name) -> Result<(), StoreError> {
+        match self.open_file(name)? {
+            Some(file) => self.verify(name, &file, None).map(drop),
+            None => {
+                self.drop_bad(name);
+                Ok(())
+            }
+        }
+    }
+
+    /// Makes the executable twin of a blob. `false` if the blob is missing.
+    fn make_executable(self: &Arc<Self>, digest: &Digest) -> Result<bool, StoreError> {
+        let Some((_, source)) = self.open_verified(digest)? else {
+            return Ok(false);
+        };
+        let mut temp = Temp::create(self)?;
+        temp.reserve(digest.size_bytes)?;
+        let name = Name {
+            digest: *digest,
+            number: temp.number(),
+            form: Form::Executable,
+        };
+        let path = name.path();
+        let is_same = self.with_disk("write", &path, || {
+            clone_or_copy(&source, temp.file(), digest)
+        })?;
+        if !is_same {
+            return Ok(true);
+        }
+        let file = FileEntry {
+            number: name.number,
+            stamp: Some(temp.keep(&name)?),
+        };
+        if !self.state().index.add_executable(digest, file) {
+            self.delete(&[name]);
+        }
+        Ok(true)
+    }
+
+    fn copy_out(
+        &self,
+        digest: &Digest,
+        is_executable: bool,
+        to: &Path,
+    ) -> Result<LinkOutcome, StoreError> {
+        let Some((name, source)) = self.open_verified(digest)? else {
+            return Ok(LinkOutcome::Missing);
+        };
+        let failed = |source| StoreError::io("write", to, source);
+        let target = File::options()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(to)
+            .map_err(failed)?;
+        let mode = if is_executable { 0o555 } else { 0o444 };
+        let copied = clone_or_copy(&source, &target, digest).and_then(|is_same| {
+            rustix::fs::fchmod(&target, Mode::from_raw_mode(mode))?;
+            Ok(is_same)
+        });
+        if matches!(copied, Ok(true)) {
+            return Ok(LinkOutcome::Copied);
+        }
+        remove(to)?;
+        copied.map_err(failed)?;
+        self.drop_bad(&name);
+        Ok(LinkOutcome::Missing)
+    }
+
+    fn is_there(&self, name: &Name) -> bool {
+        rustix::fs::statat(&self.root, name.path(), AtFlags::SYMLINK_NOFOLLOW).is_ok()
+    }
+}
+
+fn is_file_as_known(path: &Path, name: &Name, known: Stamp) -> bool {
+    rustix::fs::lstat(path).is_ok_and(|stat| Stamp::of(&stat, name.file_bytes()) == Some(known))
+}
+
+fn remove(path: &Path) -> Result<(), StoreError> {
+    fs::remove_file(path).map_err(|source| StoreError::io("remove", path, source))
+}
+
+/// Gives `target` the bytes of `source`: shared with it if the file system can, else copied and
+/// hashed on the way. `false` if they turned out to be wrong.
+fn clone_or_copy(source: &File, target: &File, digest: &Digest) -> io::Result<bool> {
+    if rustix::fs::ioctl_ficlone(target, source).is_ok() {
+        return Ok(true);
+    }
+    let mut hasher = Hasher::new(digest.function);
+    let mut buffer = vec![0; COPY_BYTES];
+    let mut at = 0;
+    while at < digest.size_bytes {
+        let count = match source.read_at(&mut buffer, at) {
+            Ok(0) => return Ok(false),
+            Ok(count) => count,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) => return Err(error),
+        };
+        target.write_all_at(&buffer[..count], at)?;
+        hasher.update(&buffer[..count]);
+        at += count as u64;
+    }
+    Ok(hasher.finish() == *digest)
+}

@@ -1,0 +1,120 @@
+//! A file while it is written: in `tmp/`, with room reserved, gone when dropped.
+
+use std::fs::File;
+use std::io;
+use std::sync::Arc;
+
+use rustix::fs::{AtFlags, Mode, OFlags};
+
+use crate::StoreError;
+use crate::layout::{Form, Name, temp_path};
+use crate::limits::RESERVE_BYTES;
+use crate::room::Reservation;
+use crate::shared::Shared;
+use crate::stamp::Stamp;
+
+pub(crate) struct Temp {
+    shared: Arc<Shared>,
+    number: u64,
+    file: File,
+    written: u64,
+    room: Reservation,
+    is_kept: bool,
+}
+
+impl Temp {
+    pub(crate) fn create(shared: &Arc<Shared>) -> Result<Temp, StoreError> {
+        let number = shared.number();
+        let path = temp_path(number);
+        let flags = OFlags::CREATE | OFlags::EXCL | OFlags::RDWR | OFlags::CLOEXEC;
+        let file = shared.with_disk("create", &path, || {
+            Ok(rustix::fs::openat(
+                &shared.root,
+                &path,
+                flags,
+                Mode::RUSR | Mode::WUSR,
+            )?)
+        })?;
+        Ok(Temp {
+            shared: Arc::clone(shared),
+            number,
+            file: file.into(),
+            written: 0,
+            room: Reservation::default(),
+            is_kept: false,
+        })
+    }
+
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
+    pub(crate) fn file(&self) -> &File {
+        &self.file
+    }
+
+    pub(crate) fn number(&self) -> u64 {
+        self.number
+    }
+
+    /// Asks for room for a file of so many bytes altogether.
+    pub(crate) fn reserve(&mut self, file_bytes: u64) -> Result<(), StoreError> {
+        let cost = self.shared.state().index.cost_bytes(file_bytes);
+        match cost.checked_sub(self.room.bytes()) {
+            None | Some(0) => Ok(()),
+            Some(more) => self.room.grow(&self.shared, more),
+        }
+    }
+
+    /// Appends bytes. `bytes_max` is what the file may become at most: no more room than that is
+    /// taken.
+    pub(crate) fn write(&mut self, bytes: &[u8], bytes_max: u64) -> Result<(), StoreError> {
+        use std::os::unix::fs::FileExt;
+        let end = self.written + bytes.len() as u64;
+        let wanted = end.next_multiple_of(RESERVE_BYTES).min(bytes_max).max(end);
+        self.reserve(wanted)?;
+        let path = temp_path(self.number);
+        let start = self.written;
+        self.shared.with_disk("write", &path, || {
+            // From the start of these bytes again, if the disk was full in the middle of them.
+            self.file.write_all_at(bytes, start)
+        })?;
+        self.written = end;
+        Ok(())
+    }
+
+    /// Gives the file its permissions and its place; from now on it stays. What it looks like then
+    /// is what later uses compare with.
+    pub(crate) fn keep(&mut self, name: &Name) -> Result<Stamp, StoreError> {
+        let path = temp_path(self.number);
+        let mode = match name.form {
+            Form::Plain | Form::Record(_) => Mode::RUSR | Mode::RGRP | Mode::ROTH,
+            Form::Executable => Mode::from_raw_mode(0o555),
+        };
+        rustix::fs::fchmod(&self.file, mode)
+            .map_err(|source| self.shared.error("set permissions of", &path, source))?;
+        let stat = rustix::fs::fstat(&self.file)
+            .map_err(|source| self.shared.error("inspect", &path, source))?;
+        let stamp = Stamp::of(&stat, name.file_bytes()).ok_or_else(|| {
+            // Somebody else wrote into our directory.
+            let source = io::Error::other("its size changed while it was written");
+            self.shared.error("keep", &path, source)
+        })?;
+        let root = &self.shared.root;
+        self.shared.with_disk("rename", &path, || {
+            Ok(rustix::fs::renameat(root, &path, root, name.path())?)
+        })?;
+        self.is_kept = true;
+        Ok(stamp)
+    }
+}
+
+impl Drop for Temp {
+    fn drop(&mut self) {
+        if !self.is_kept {
+            let path = temp_path(self.number);
+            let _ = rustix::fs::unlinkat(&self.shared.root, path, AtFlags::empty());
+        }
+        self.room.release(&self.shared);
+    }
+}
