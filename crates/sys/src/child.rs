@@ -76,29 +76,17 @@ pub(crate) struct Ended {
     pub(crate) pid: i32,
     /// Its wait status: exit code times 256, or the signal that killed it.
     pub(crate) status: i32,
-    /// User and system time of it and of those of its children that it waited for.
-    pub(crate) cpu: Duration,
-    /// Largest resident memory of any of these, in KiB.
-    pub(crate) rss_kib_max: u64,
 }
 
 /// Waits for any child; `None` if there is none left.
 pub(crate) fn wait_any() -> io::Result<Option<Ended>> {
     loop {
         let mut status = 0;
-        let mut usage = MaybeUninit::<libc::rusage>::zeroed();
-        // JUSTIFICATION: only `wait4` tells what one child used.
-        // SAFETY: both pointers are valid for the call, and the kernel writes only there.
-        let pid = unsafe { libc::wait4(-1, &raw mut status, 0, usage.as_mut_ptr()) };
+        // JUSTIFICATION: rustix hides statuses that have no meaning on this architecture.
+        // SAFETY: the pointer is valid for the call, and the kernel writes only there.
+        let pid = unsafe { libc::waitpid(-1, &raw mut status, 0) };
         if pid > 0 {
-            // SAFETY: all-zero bytes are a valid rusage, and the kernel has filled it in.
-            let usage = unsafe { usage.assume_init() };
-            return Ok(Some(Ended {
-                pid,
-                status,
-                cpu: duration(usage.ru_utime) + duration(usage.ru_stime),
-                rss_kib_max: u64::try_from(usage.ru_maxrss).unwrap_or(0),
-            }));
+            return Ok(Some(Ended { pid, status }));
         }
         let error = io::Error::last_os_error();
         match error.raw_os_error() {
@@ -106,6 +94,34 @@ pub(crate) fn wait_any() -> io::Result<Option<Ended>> {
             Some(libc::ECHILD) => return Ok(None),
             _ => return Err(error),
         }
+    }
+}
+
+/// What children used that have been waited for, with those that these had waited for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Usage {
+    /// Time in which they computed.
+    pub(crate) user: Duration,
+    /// Time in which the kernel worked for them.
+    pub(crate) system: Duration,
+    /// Largest resident memory of any of them, in KiB.
+    pub(crate) rss_kib_max: u64,
+}
+
+/// What all children of this process used.
+pub(crate) fn usage_of_children() -> Usage {
+    let mut usage = MaybeUninit::<libc::rusage>::zeroed();
+    // JUSTIFICATION: rustix has no getrusage.
+    // SAFETY: the pointer is valid for the call, and the kernel writes only there; all-zero bytes
+    // are a valid rusage if it does not.
+    let usage = unsafe {
+        libc::getrusage(libc::RUSAGE_CHILDREN, usage.as_mut_ptr());
+        usage.assume_init()
+    };
+    Usage {
+        user: duration(usage.ru_utime),
+        system: duration(usage.ru_stime),
+        rss_kib_max: u64::try_from(usage.ru_maxrss).unwrap_or(0),
     }
 }
 

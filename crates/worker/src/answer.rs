@@ -36,7 +36,7 @@ pub(crate) async fn answer(
     let mut outputs = outcome
         .outputs
         .into_iter()
-        .map(|file| file.filter(|_| is_success));
+        .map(|output| output.into_file().filter(|_| is_success));
     let (object, deps) = (outputs.next().flatten(), outputs.next());
     let files = [
         Some(&outcome.stdout),

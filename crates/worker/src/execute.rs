@@ -18,6 +18,8 @@ pub(crate) enum JobEnd {
     NoProgram(String),
     /// The job could not be set up: no space left, a name that cannot exist.
     NotSetUp(String),
+    /// It used more memory than it may and was killed.
+    OutOfMemory,
     /// The whole job was killed from outside, most likely because memory ran out.
     Killed,
     /// It took too long and was killed.
@@ -63,6 +65,7 @@ impl Execution {
                 JobEvent::Finished(outcome) => JobEnd::Compiler(outcome),
                 JobEvent::NoProgram(why) => JobEnd::NoProgram(why),
                 JobEvent::Failed(why) => JobEnd::NotSetUp(why),
+                JobEvent::OutOfMemory => JobEnd::OutOfMemory,
                 JobEvent::Gone => JobEnd::Killed,
             });
         }

@@ -25,7 +25,7 @@ use std::path::{Component, Path, PathBuf};
 
 use cmdline::{Driver, Family, ServerCommand};
 use stock::{Body, Input, Request, SentFile};
-use sys::sandbox::{JobLimits, JobSpec, Place, server_directory};
+use sys::sandbox::{JobLimits, JobRoot, JobSpec, Place, server_directory};
 
 /// Directory of compiles whose client did not say its own; stock's default.
 const PLAIN_DIR: &str = "/tmp";
@@ -222,9 +222,11 @@ impl Job {
         let outputs: Vec<&Path> = self.outputs.iter().map(PathBuf::as_path).collect();
         let overlays: Vec<&Path> = self.overlays.iter().map(PathBuf::as_path).collect();
         run(&JobSpec {
+            root: &JobRoot::Machine,
             program: &self.program,
             argv: &self.argv,
             env,
+            adds_tmpdir: true,
             cwd: &self.cwd,
             places: &places,
             outputs: &outputs,

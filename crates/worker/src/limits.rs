@@ -84,6 +84,8 @@ pub(crate) fn job(machine_bytes: u64, slots: usize, lifetime: Option<Duration>) 
     JobLimits {
         files_bytes_max: share.clamp(768 * MIB, 4 * GIB),
         files_max: 200_000,
+        memory_bytes_max: None,
+        process_bytes_max: None,
         cpu_seconds_max: lifetime.map(|lifetime| lifetime.as_secs().max(1)),
         // A compiler driver starts two or three; scripts around compilers a few more.
         processes_max: 512,

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use stock::exit::ExitCode;
 use sys::daemon::{self, Detached, StartReport};
-use sys::sandbox::{Config, Isolation, JobSpec, Spawner};
+use sys::sandbox::{Config, Isolation, JobRoot, JobSpec, Spawner};
 use tokio::runtime::Runtime;
 use tokio::task::LocalSet;
 
@@ -276,12 +276,18 @@ impl Start<'_> {
     ) -> Result<(Spawner, bool), Failure> {
         let visible = compilers.outside_system();
         if self.options.sandbox != Sandbox::None {
-            let isolation = Isolation::Namespaces;
             match Spawner::start(&Config {
-                isolation,
+                isolation: Isolation::Namespaces,
                 visible: visible.clone(),
+                root: None,
+                trees: None,
             }) {
-                Ok(spawner) => return Ok((spawner, true)),
+                Ok(spawner) => {
+                    for note in spawner.notes() {
+                        self.log.warning(format_args!("sandbox: {note}"));
+                    }
+                    return Ok((spawner, true));
+                }
                 // Over ssh a client can do anything under this account anyway.
                 Err(error) if is_own_account && self.options.sandbox == Sandbox::Auto => {
                     self.log
@@ -295,8 +301,13 @@ impl Start<'_> {
             ));
         }
         let scratch = self.environment.temp_dir.clone();
-        let isolation = Isolation::None { scratch };
-        let spawner = Spawner::start(&Config { isolation, visible })
+        let config = Config {
+            isolation: Isolation::None { scratch },
+            visible,
+            root: None,
+            trees: None,
+        };
+        let spawner = Spawner::start(&config)
             .map_err(|error| failure(ExitCode::Failed, "cannot start jobs", error))?;
         Ok((spawner, false))
     }
@@ -377,9 +388,11 @@ fn no_sandbox(error: &io::Error) -> String {
 /// Tries whether a job can be set up at all, by one whose program does not exist.
 async fn check_sandbox(server: &Server) -> Result<(), String> {
     let spec = JobSpec {
+        root: &JobRoot::Machine,
         program: Path::new("/nonexistent"),
         argv: &[],
         env: &[],
+        adds_tmpdir: false,
         cwd: Path::new("/tmp"),
         places: &[],
         outputs: &[],

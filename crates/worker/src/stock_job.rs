@@ -131,7 +131,7 @@ async fn run(
     };
     drop(running);
     let outcome = compiler_outcome(server, end)?;
-    summary.cpu = outcome.cpu;
+    summary.cpu = outcome.cpu();
     summary.rss_kib = outcome.rss_kib_max;
     // Whether memory was dumped is this machine's business, and it never is.
     let status = outcome.wait_status.cast_unsigned();
@@ -282,6 +282,10 @@ fn compiler_outcome(server: &Server, end: io::Result<JobEnd>) -> Result<Outcome,
             Err(Refusal::new(ExitCode::CompilerMissing, Ending::Error, text))
         }
         JobEnd::NotSetUp(why) => Err(Refusal::new(ExitCode::IoError, Ending::Other, why)),
+        JobEnd::OutOfMemory => {
+            let why = "the job was killed: it used more memory than a job may here";
+            Err(Refusal::new(ExitCode::OutOfMemory, Ending::Other, why))
+        }
         JobEnd::Killed => {
             let why = "the job was killed: out of memory?";
             Err(Refusal::new(ExitCode::Failed, Ending::Other, why))

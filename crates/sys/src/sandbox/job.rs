@@ -9,9 +9,10 @@ use std::time::Duration;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, Signal, pidfd_send_signal};
 
-use super::message::{MESSAGE_BYTES_MAX, Message};
+use super::message::{End, MESSAGE_BYTES_MAX, Message};
+use super::output::Output;
 use crate::child;
-use crate::fd_passing::recv_with_fds;
+use crate::fd_passing::{recv_with_fds, send_with_fds};
 
 /// How long a killed job's process may take to be gone.
 const DEATH_TIME_MAX: Timespec = Timespec {
@@ -46,6 +47,8 @@ pub struct RunningJob {
     process: Option<OwnedFd>,
     is_killed: bool,
     scratch: Option<Scratch>,
+    /// Those that have arrived.
+    outputs: Vec<Output>,
 }
 
 /// What is heard of a job.
@@ -59,6 +62,8 @@ pub enum JobEvent {
     NoProgram(String),
     /// The job could not be set up; says why.
     Failed(String),
+    /// It used more than [`super::JobLimits::memory_bytes_max`] and is dead.
+    OutOfMemory,
     /// It was killed from outside.
     Gone,
 }
@@ -68,16 +73,43 @@ pub enum JobEvent {
 pub struct Outcome {
     /// As `wait` tells: exit code times 256, or the signal that killed it.
     pub wait_status: i32,
-    /// CPU time of all its processes that were waited for.
-    pub cpu: Duration,
+    /// Time in which its processes computed.
+    pub user: Duration,
+    /// Time in which the kernel worked for them.
+    pub system: Duration,
+    /// From the command's start to its end.
+    pub wall: Duration,
     /// Largest resident memory of any of its processes, in KiB.
     pub rss_kib_max: u64,
     /// What it wrote to its standard output.
     pub stdout: File,
     /// What it wrote to its standard error.
     pub stderr: File,
-    /// The wanted outputs, in the order of the job's list; `None` if it is no regular file.
-    pub outputs: Vec<Option<File>>,
+    /// The wanted outputs, in the order of the job's list.
+    pub outputs: Vec<Output>,
+}
+
+impl Outcome {
+    fn new(end: End, fds: Vec<OwnedFd>, outputs: Vec<Output>) -> io::Result<Outcome> {
+        let lost = || io::Error::other("no descriptor left to take over the job's messages");
+        let [stdout, stderr] = <[OwnedFd; 2]>::try_from(fds).map_err(|_| lost())?;
+        Ok(Outcome {
+            wait_status: end.wait_status,
+            user: end.user,
+            system: end.system,
+            wall: end.wall,
+            rss_kib_max: end.rss_kib_max,
+            stdout: stdout.into(),
+            stderr: stderr.into(),
+            outputs,
+        })
+    }
+
+    /// CPU time of all its processes.
+    #[must_use]
+    pub fn cpu(&self) -> Duration {
+        self.user + self.system
+    }
 }
 
 impl RunningJob {
@@ -87,6 +119,7 @@ impl RunningJob {
             process: None,
             is_killed: false,
             scratch,
+            outputs: Vec::new(),
         }
     }
 
@@ -95,25 +128,44 @@ impl RunningJob {
     ///
     /// # Errors
     /// [`io::ErrorKind::WouldBlock`] if nothing has happened: the handle becomes readable.
+    /// Anything else, as when descriptors have run out: the job is lost.
     pub fn try_event(&mut self) -> io::Result<JobEvent> {
-        let mut message = [0; MESSAGE_BYTES_MAX];
-        let mut fds = Vec::new();
-        let len = match recv_with_fds(&self.socket, &mut message, &mut fds) {
-            Err(error) if error.kind() == io::ErrorKind::ConnectionReset => 0,
-            other => other?,
-        };
-        match Message::parse(&message[..len]) {
-            Some(Message::Started) => {
-                self.process = fds.pop();
-                if self.is_killed {
-                    self.kill();
+        loop {
+            let mut message = [0; MESSAGE_BYTES_MAX];
+            let mut fds = Vec::new();
+            let len = match recv_with_fds(&self.socket, &mut message, &mut fds) {
+                Err(error) if error.kind() == io::ErrorKind::ConnectionReset => 0,
+                other => other?,
+            };
+            return Ok(match Message::parse(&message[..len]) {
+                Some(Message::Started(_)) => {
+                    self.process = fds.pop();
+                    if self.is_killed {
+                        self.kill();
+                    }
+                    JobEvent::Started
                 }
-                Ok(JobEvent::Started)
-            }
-            Some(Message::Ended(end)) => Ok(JobEvent::Finished(end.with_files(fds)?)),
-            Some(Message::NoProgram(why)) => Ok(JobEvent::NoProgram(why.to_owned())),
-            Some(Message::Failed(why)) => Ok(JobEvent::Failed(why.to_owned())),
-            _ => Ok(JobEvent::Gone),
+                Some(Message::Outputs(sent)) => {
+                    let mut fds = fds.into_iter();
+                    for one in sent {
+                        let lost = || {
+                            io::Error::other("no descriptor left to take over the job's outputs")
+                        };
+                        self.outputs
+                            .push(Output::receive(one, &mut fds).ok_or_else(lost)?);
+                    }
+                    let _gone = send_with_fds(&self.socket, &[1], &[]);
+                    continue;
+                }
+                Some(Message::Ended(end)) => {
+                    let outputs = std::mem::take(&mut self.outputs);
+                    JobEvent::Finished(Outcome::new(end, fds, outputs)?)
+                }
+                Some(Message::NoProgram(why)) => JobEvent::NoProgram(why.to_owned()),
+                Some(Message::Failed(why)) => JobEvent::Failed(why.to_owned()),
+                Some(Message::OutOfMemory) => JobEvent::OutOfMemory,
+                _ => JobEvent::Gone,
+            });
         }
     }
 

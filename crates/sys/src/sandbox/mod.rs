@@ -26,20 +26,32 @@
 //! What this does not know: compilers, protocols, who asked. It bounds files, CPU time and number
 //! of processes, not memory.
 
+mod copy;
 mod init;
 mod job;
 mod message;
+mod mounts;
+mod output;
+mod places;
+mod privileges;
 mod root;
 mod spawner;
 mod spec;
+mod template;
 
 use std::fmt::Display;
 use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd};
+use std::path::PathBuf;
 
 pub use job::{JobEvent, Outcome, RunningJob};
-pub use root::server_directory;
+pub use output::{Output, OutputDirectory, WalkLimits};
 pub use spawner::{Config, Isolation, Spawner};
-pub use spec::{JobLimits, JobSpec, Place};
+pub use spec::{
+    InputRoot, JobLimits, JobRoot, JobSpec, MountedAt, OUTPUTS_MAX, PATH_DEFAULT, Place,
+    SharedTree, Writable,
+};
+pub use template::server_directory;
 
 /// Says in an error what was being done.
 fn step<T, E: Into<io::Error>>(what: impl Display, result: Result<T, E>) -> io::Result<T> {
@@ -47,4 +59,9 @@ fn step<T, E: Into<io::Error>>(what: impl Display, result: Result<T, E>) -> io::
         let error: io::Error = error.into();
         io::Error::new(error.kind(), format!("cannot {what}: {error}"))
     })
+}
+
+/// The path that a directory has for this process, as the kernel tells it.
+fn path_of(fd: BorrowedFd<'_>) -> io::Result<PathBuf> {
+    std::fs::read_link(format!("/proc/self/fd/{}", fd.as_raw_fd()))
 }

@@ -1,429 +1,299 @@
-//! The file system that a job sees.
+//! The file system that a job sees, made by the job's own first process.
 //!
-//! Made in two steps. At start the spawner, in a mount namespace of its own, collects what every
-//! job may read in a *template* and drops everything else of the machine out of its sight:
+//! In the job's mount namespace, a copy of the spawner's (`template`), a tmpfs of limited size is
+//! mounted on `/J`: all that the job writes is in there. Its root is put together on `/N`, gets a
+//! `/proc` of its own, and becomes `/`; then the rest is gone.
+//!
+//! *This machine's programs*: `/N` is a directory of `/J`, so writable, which is where a client's
+//! own paths go, with the template's directories bound into it. One into which the client has
+//! files to put is covered by an overlay, whose writable layer is in `/J` again.
+//!
+//! *A prepared tree*: an overlay shows the server's tree with changes kept in `/J`. Shared trees
+//! are bound into it, or, where the job may write, are overlays as well. If all of it may be
+//! changed, that is the job's view. Else the whole is mounted on `/M`, and the view is `/M` once
+//! more, but read-only, on which the directories that may be changed are bound from `/M`:
 //!
 //! ```text
-//! /T       template: usr, etc/ld.so.cache, dev/null, …, each bound read-only, without set-uid
-//! /N       where a job's root gets mounted, in the job's own mount namespace
-//! /proc    of the spawner's PID namespace
+//! /M            overlay of /S/tree and /J/0
+//! /M/usr        /S/toolchain, read-only
+//! /N            /M read-only, /N/usr with it
+//! /N/out        /M/out
 //! ```
 //!
-//! For each job, a new namespace gets a tmpfs of limited size on `/N`, the template's entries bound
-//! into it, a `/proc` of its own; then `/N` becomes `/` and the rest is gone. So the job's root is
-//! writable where nothing of the server is bound, which is where the client's own paths go. A
-//! bound directory into which the client has files to put is covered by an overlay, whose writable
-//! layer is that tmpfs again.
+//! Everything in a tree is a stranger's choice, so paths are followed as the job would follow
+//! them, never out of the tree ([`Enclosure`]).
 
 use std::fs;
 use std::io;
-use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Component, Path, PathBuf};
 
-use rustix::mount::{
-    MountFlags, MountPropagationFlags, UnmountFlags, mount, mount_bind_recursive, mount_change,
-    unmount,
+use rustix::mount::{MountFlags, UnmountFlags, unmount};
+
+use super::copy;
+use super::mounts::{
+    Enclosure, UPPER, bind, make_mount_point, mount_overlay, mount_tmpfs, read_only,
 };
-
-use super::spec::JobLimits;
+use super::spec::{InputRoot, JobRoot, MountedAt, Received, Writable};
 use super::step;
+use super::template::{Base, DEV, Proc, TREES, Template, make_link, mount_proc_as};
 
-/// Directories and files of the server that compilers need, as absolute paths. What does not
-/// exist is left out; top-level links (`/lib` to `usr/lib`) are made again as links.
-const VISIBLE: &[&str] = &[
-    "/bin",
-    "/etc/alternatives", // Debian's choice of cc and gcc
-    "/etc/clang",        // Gentoo's configuration files of clang
-    "/etc/env.d/gcc",    // read by Gentoo's gcc wrapper
-    "/etc/ld.so.cache",
-    "/etc/ld.so.conf",
-    "/etc/ld.so.conf.d",
-    "/gnu/store", // Guix
-    "/lib",
-    "/lib32",
-    "/lib64",
-    "/libx32",
-    "/nix/store", // NixOS
-    "/sbin",
-    "/usr",
-];
+/// The job's memory.
+const MEMORY: &str = "/J";
 
-/// Devices without which ordinary programs fail. Bound from the server: nobody can make device
-/// nodes in a user namespace.
-const DEVICES: &[&str] = &["full", "null", "random", "urandom", "zero"];
+/// Where a tree is put together of which not everything may be changed.
+const MERGED: &str = "/M";
 
-/// Links that belong into `/dev`.
-const DEVICE_LINKS: &[(&str, &str)] = &[
-    ("fd", "/proc/self/fd"),
-    ("stderr", "/proc/self/fd/2"),
-    ("stdin", "/proc/self/fd/0"),
-    ("stdout", "/proc/self/fd/1"),
-];
+/// What becomes the job's `/`.
+const ROOT: &str = "/N";
 
-/// Where layers of overlays lie in a job's root. The job may touch them: they are its own.
-const LAYERS: &str = ".layers";
+/// Where a root that is no prepared tree lies in the job's memory.
+const OWN: &str = "/J/root";
 
-/// The directory of the server that jobs see read-only and in which this path lies; `None` if it
-/// is a path of the job's own. Such a directory can be in [`super::JobSpec::overlays`].
-#[must_use]
-pub fn server_directory(path: &Path) -> Option<PathBuf> {
-    let top: PathBuf = path.components().take(2).collect();
-    // `/lib` may be a link into `/usr`.
-    let linked = VISIBLE.iter().any(|visible| top == Path::new(visible));
-    let target = linked.then(|| fs::read_link(&top).ok()).flatten();
-    let path = match target {
-        Some(target) => Path::new("/")
-            .join(target)
-            .join(path.strip_prefix(&top).ok()?),
-        None => path.to_path_buf(),
-    };
-    // Made of single files, as one.
-    let etc = Path::new("/etc");
-    if path.starts_with(etc) {
-        return Some(etc.to_path_buf());
-    }
-    let found = VISIBLE
-        .iter()
-        .map(Path::new)
-        .find(|visible| path.starts_with(visible));
-    found.map(Path::to_path_buf)
-}
+/// Why there is no job with a prepared tree.
+pub(super) const NO_TREES: &str = "this sandbox was started without prepared trees";
 
-/// How much of `/proc` a job gets: the most modest form that this kernel and its surroundings
-/// (containers mask parts of `/proc`) let an unprivileged namespace have.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Proc {
-    /// Its processes and nothing of the machine.
-    Processes,
-    /// All of it.
-    Full,
-    /// None: compilers get along, Clang finds itself by its first argument then.
-    None,
-}
-
-/// What each job's root is made from.
-#[derive(Debug)]
-pub(super) struct Template {
-    /// Links, at the top or far outside: path without the leading slash, what it says.
-    links: Vec<(PathBuf, PathBuf)>,
-    /// Paths to bind, without the leading slash; no entry lies below another.
-    bound: Vec<PathBuf>,
-    proc: Proc,
-}
+/// What a prepared tree used as `/` gets besides.
+const OWN_DIRS: &[(&str, u32)] = &[("dev", 0o755), ("proc", 0o755), ("tmp", 0o1777)];
 
 impl Template {
-    /// Makes the spawner's own root. The process must be the first of a new user, mount and PID
-    /// namespace. `extra` are absolute paths that jobs see besides [`VISIBLE`].
-    pub(super) fn build(extra: &[PathBuf]) -> io::Result<Template> {
-        let private = MountPropagationFlags::PRIVATE | MountPropagationFlags::REC;
-        step("make mounts private", mount_change("/", private))?;
-        // Any directory will do to stand in for a moment; what it holds stays reachable below
-        // `/old`.
-        mount_tmpfs(Path::new("/tmp"), "mode=0755,size=1m")?;
-        let dirs = ["old", "T", "T/dev", "T/etc", "N", "proc"];
-        for dir in dirs {
-            step(
-                "make directories",
-                fs::create_dir(Path::new("/tmp").join(dir)),
-            )?;
-        }
-        step(
-            "enter new root",
-            rustix::process::pivot_root("/tmp", "/tmp/old"),
-        )?;
-        step("enter new root", rustix::process::chdir("/"))?;
-
-        let proc = mount_proc(Path::new("/proc"));
-        let mut template = Template {
-            links: Vec::new(),
-            bound: Vec::new(),
-            proc,
-        };
-        template.bind_devices()?;
-        for path in VISIBLE
-            .iter()
-            .map(Path::new)
-            .chain(extra.iter().map(PathBuf::as_path))
-        {
-            template.add(path)?;
-        }
-        template.seal("etc", MountFlags::NODEV)?;
-        step("leave old root", unmount("/old", UnmountFlags::DETACH))?;
-        Ok(template)
-    }
-
-    /// Makes one path of the server visible.
-    fn add(&mut self, path: &Path) -> io::Result<()> {
-        let name = path.strip_prefix("/").unwrap_or(path);
-        if name.as_os_str().is_empty() || self.bound.iter().any(|there| name.starts_with(there)) {
-            return Ok(());
-        }
-        let source = Path::new("/old").join(name);
-        let Ok(kind) = fs::symlink_metadata(&source) else {
-            return Ok(());
-        };
-        // To bind a link would be to bind what it leads to, by paths of the wrong root.
-        if kind.is_symlink() {
-            let target = step("read link", fs::read_link(&source))?;
-            // `/etc` is the template's own, see `seal`.
-            if name.starts_with("etc") {
-                return make_link(&target, &Path::new("/T").join(name));
-            }
-            self.links.push((name.to_path_buf(), target));
-            return Ok(());
-        }
-        let target = Path::new("/T").join(name);
-        bind_read_only(&source, &target, MountFlags::NODEV)?;
-        // Files in `/etc` come with it, see `seal`.
-        if !name.starts_with("etc") {
-            self.bound.push(name.to_path_buf());
-        }
-        Ok(())
-    }
-
-    fn bind_devices(&mut self) -> io::Result<()> {
-        for device in DEVICES {
-            let source = Path::new("/old/dev").join(device);
-            bind_read_only(
-                &source,
-                &Path::new("/T/dev").join(device),
-                MountFlags::NOEXEC,
-            )?;
-        }
-        for (name, target) in DEVICE_LINKS {
-            step(
-                "make links in /dev",
-                symlink(target, Path::new("/T/dev").join(name)),
-            )?;
-        }
-        self.seal("dev", MountFlags::NOEXEC)
-    }
-
-    /// Makes a directory of the template itself a read-only mount, with what is bound in it.
-    fn seal(&mut self, name: &str, flags: MountFlags) -> io::Result<()> {
-        let path = Path::new("/T").join(name);
-        step("bind", mount_bind_recursive(&path, &path))?;
-        read_only(&path, flags)?;
-        self.bound.push(PathBuf::from(name));
-        Ok(())
-    }
-
     /// Makes the job's root and enters it. The process must be the first of new user, mount and
-    /// PID namespaces below the spawner's.
-    pub(super) fn enter(&self, limits: &JobLimits, overlays: &[PathBuf]) -> io::Result<()> {
-        let root = Path::new("/N");
-        let (bytes, files) = (limits.files_bytes_max, limits.files_max);
-        mount_tmpfs(root, &format!("mode=0755,size={bytes},nr_inodes={files}"))?;
-        for (name, target) in &self.links {
-            make_link(target, &root.join(name))?;
-        }
-        for name in &self.bound {
-            let (source, target) = (Path::new("/T").join(name), root.join(name));
-            let below = overlays.iter().filter_map(|dir| dir.strip_prefix("/").ok());
-            let mut wanted = below.filter(|dir| dir.starts_with(name)).peekable();
-            if wanted.peek().is_some() {
-                overlay(root, name, wanted)?;
-                continue;
+    /// PID namespaces below the spawner's. Returns the directory that is the job's memory.
+    pub(super) fn enter(&self, job: &Received) -> io::Result<OwnedFd> {
+        let (bytes, files) = (job.limits.files_bytes_max, job.limits.files_max);
+        let options = format!("mode=0755,size={bytes},nr_inodes={files}");
+        mount_tmpfs(Path::new(MEMORY), &options)?;
+        let flags = rustix::fs::OFlags::DIRECTORY | rustix::fs::OFlags::CLOEXEC;
+        let memory = rustix::fs::open(MEMORY, flags, rustix::fs::Mode::empty());
+        let memory = step("open the job's memory", memory)?;
+        match &job.root {
+            JobRoot::Machine => {
+                lay_out(&self.machine, &job.overlays)?;
+                make_tmp(&Path::new(OWN).join("tmp"))?;
+                bind(Path::new(OWN), Path::new(ROOT))?;
             }
-            make_mount_point(&source, &target)?;
-            let bound = mount_bind_recursive(&source, &target);
-            step(format_args!("bind /{}", name.display()), bound)?;
+            JobRoot::Input(input) => {
+                if !self.has_trees {
+                    return Err(io::Error::other(NO_TREES));
+                }
+                self.mount_input(input, job)?;
+            }
         }
-        let tmp = root.join("tmp");
-        step("make /tmp", fs::create_dir_all(&tmp))?;
-        step(
-            "make /tmp",
-            fs::set_permissions(&tmp, fs::Permissions::from_mode(0o1777)),
-        )?;
-        let proc = root.join("proc");
-        step("make /proc", fs::create_dir_all(&proc))?;
+        bind(Path::new(DEV), &Path::new(ROOT).join("dev"))?;
+        self.mount_proc();
+        step("enter the job's root", rustix::process::chdir(ROOT))?;
+        let entered = rustix::process::pivot_root(".", ".");
+        step("enter the job's root", entered)?;
+        let left = unmount(".", UnmountFlags::DETACH);
+        step("leave the spawner's root", left)?;
+        step("enter the job's root", rustix::process::chdir("/"))?;
+        Ok(memory)
+    }
+
+    fn mount_proc(&self) {
         if self.proc != Proc::None {
+            let proc = Path::new(ROOT).join("proc");
             let _get_along_without =
                 mount_proc_as(self.proc, &proc).or_else(|_| mount_proc_as(Proc::Full, &proc));
         }
-        step("enter the job's root", rustix::process::chdir(root))?;
-        step(
-            "enter the job's root",
-            rustix::process::pivot_root(".", "."),
-        )?;
-        step(
-            "leave the spawner's root",
-            unmount(".", UnmountFlags::DETACH),
-        )?;
-        step("enter the job's root", rustix::process::chdir("/"))
+    }
+
+    fn mount_input(&self, input: &InputRoot, job: &Received) -> io::Result<()> {
+        let root = Path::new(ROOT);
+        let path = match &input.at {
+            MountedAt::Root => return self.mount_tree(input, root, OWN_DIRS, job),
+            MountedAt::Path(path) => path.strip_prefix("/").unwrap_or(path),
+        };
+        lay_out(self.other.as_ref().unwrap_or(&self.machine), &[])?;
+        make_tmp(&Path::new(OWN).join("tmp"))?;
+        let own = Path::new(OWN);
+        let at = Enclosure::open(own)?.make_directory(path)?;
+        if at.as_os_str().is_empty() {
+            return Err(io::Error::other("the input root has no name in the root"));
+        }
+        bind(own, root)?;
+        if input.writable != Writable::All {
+            read_only(root, MountFlags::NODEV)?;
+            bind(&own.join("tmp"), &root.join("tmp"))?;
+        }
+        self.mount_tree(input, &root.join(at), &[], job)
+    }
+
+    /// Mounts a tree as the job sees it on `view`. `dirs` are made at its top, with these modes.
+    fn mount_tree(
+        &self,
+        input: &InputRoot,
+        view: &Path,
+        dirs: &[(&str, u32)],
+        job: &Received,
+    ) -> io::Result<()> {
+        let merged = match &input.writable {
+            Writable::All => view,
+            Writable::Directories(_) => Path::new(MERGED),
+        };
+        let mut layers = 0;
+        let mut layer = || {
+            let layer = Path::new(MEMORY).join(layers.to_string());
+            layers += 1;
+            layer
+        };
+        let first = layer();
+        for (name, mode) in dirs {
+            let dir = first.join(UPPER).join(name);
+            let mut builder = fs::DirBuilder::new();
+            step("make directories", builder.recursive(true).create(&dir))?;
+            let set = fs::set_permissions(&dir, fs::Permissions::from_mode(*mode));
+            step("make directories", set)?;
+        }
+        self.mount_layer(&input.tree, &first, merged)?;
+        let enclosure = Enclosure::open(merged)?;
+        for shared in &input.shared {
+            let at = enclosure.make_directory(&shared.at)?;
+            if at != shared.at {
+                let text = format!("a link leads to the place of {}", shared.at.display());
+                return Err(io::Error::other(text));
+            }
+            let target = merged.join(&at);
+            if is_writable(&input.writable, &at) {
+                self.mount_layer(&shared.tree, &layer(), &target)?;
+            } else {
+                show(&shared.tree, bind(&tree(&shared.tree)?, &target))?;
+            }
+        }
+        for dir in inner_dirs(input, job) {
+            enclosure.make_directory(dir)?;
+        }
+        let Writable::Directories(writable) = &input.writable else {
+            return Ok(());
+        };
+        let tmp = dirs.iter().map(|(name, _)| Path::new(*name));
+        let tmp = tmp.filter(|name| *name == Path::new("tmp"));
+        let mut real = Vec::with_capacity(writable.len() + 1);
+        for dir in writable.iter().map(PathBuf::as_path).chain(tmp) {
+            real.push(enclosure.make_directory(dir)?);
+        }
+        bind(merged, view)?;
+        read_only(view, MountFlags::NODEV)?;
+        // The outer ones first, which would hide the inner ones.
+        real.sort();
+        for dir in &real {
+            bind(&merged.join(dir), &view.join(dir))?;
+        }
+        Ok(())
+    }
+
+    /// Shows a tree with changes kept in a layer.
+    fn mount_layer(&self, name: &Path, layer: &Path, target: &Path) -> io::Result<()> {
+        let source = tree(name)?;
+        if self.has_overlay {
+            return show(name, mount_overlay(&source, layer, target));
+        }
+        let copy = layer.join(UPPER);
+        step("make directories", fs::create_dir_all(&copy))?;
+        show(name, copy::tree(&source, &copy))?;
+        bind(&copy, target)
     }
 }
 
-/// Makes a link and the directories above it.
-fn make_link(target: &Path, link: &Path) -> io::Result<()> {
-    let above = link.parent().unwrap_or(Path::new("/"));
-    step("make links", fs::create_dir_all(above))?;
-    step("make links", symlink(target, link))
+/// Says in an error which tree was being made visible.
+fn show(tree: &Path, result: io::Result<()>) -> io::Result<()> {
+    step(format_args!("show the tree {}", tree.display()), result)
 }
 
-fn mount_tmpfs(path: &Path, options: &str) -> io::Result<()> {
-    let flags = MountFlags::NOSUID | MountFlags::NODEV;
-    let options = std::ffi::CString::new(options).expect("no zero byte among numbers");
-    let what = format_args!("mount a tmpfs on {}", path.display());
-    step(
-        what,
-        mount("tmpfs", path, "tmpfs", flags, options.as_c_str()),
-    )
+/// A tree of the server's, by its name in the job's description.
+fn tree(name: &Path) -> io::Result<PathBuf> {
+    let is_plain = name
+        .components()
+        .all(|part| matches!(part, Component::Normal(_)));
+    if is_plain && !name.as_os_str().is_empty() {
+        return Ok(Path::new(TREES).join(name));
+    }
+    let text = format!("{} is no name of a prepared tree", name.display());
+    Err(io::Error::new(io::ErrorKind::InvalidInput, text))
 }
 
-/// Mounts the least of `/proc` that works.
-fn mount_proc(path: &Path) -> Proc {
-    // The spawner itself needs all of it where possible, to write its jobs' identity maps.
-    for form in [Proc::Full, Proc::Processes] {
-        if mount_proc_as(form, path).is_ok() {
-            return if form == Proc::Full && mount_proc_as(Proc::Processes, Path::new("/N")).is_ok()
-            {
-                let _undone = unmount("/N", UnmountFlags::DETACH);
-                Proc::Processes
-            } else {
-                form
-            };
+/// May anything at or in `dir` be changed?
+fn is_writable(writable: &Writable, dir: &Path) -> bool {
+    match writable {
+        Writable::All => true,
+        Writable::Directories(dirs) => dirs
+            .iter()
+            .any(|writable| writable.starts_with(dir) || dir.starts_with(writable)),
+    }
+}
+
+/// Directories of the tree that the job needs: its own and those of its outputs.
+fn inner_dirs<'a>(input: &'a InputRoot, job: &'a Received) -> impl Iterator<Item = &'a Path> {
+    let at = match &input.at {
+        MountedAt::Root => Path::new("/"),
+        MountedAt::Path(path) => path,
+    };
+    let outputs = job.outputs.iter().filter_map(|path| path.parent());
+    outputs
+        .chain([job.cwd.as_path()])
+        .filter_map(move |dir| dir.strip_prefix(at).ok())
+}
+
+/// Makes a root of a machine's directories in the job's memory.
+fn lay_out(base: &Base, overlays: &[PathBuf]) -> io::Result<()> {
+    let root = Path::new(OWN);
+    for dir in ["dev", "proc"] {
+        let made = fs::create_dir_all(root.join(dir));
+        step(format_args!("make /{dir}"), made)?;
+    }
+    for (name, target) in &base.links {
+        make_link(target, &root.join(name))?;
+    }
+    for name in &base.bound {
+        let (source, target) = (base.dir.join(name), root.join(name));
+        make_mount_point(&source, &target)?;
+        let below = overlays.iter().filter_map(|dir| dir.strip_prefix("/").ok());
+        let mut wanted = below.filter(|dir| dir.starts_with(name)).peekable();
+        if wanted.peek().is_some() {
+            cover(name, &source, &target, wanted)?;
+        } else {
+            bind(&source, &target)?;
         }
     }
-    // The old one will do for the spawner: it sees itself in there.
-    let _best_effort = mount_bind_recursive("/old/proc", path);
-    Proc::None
+    Ok(())
 }
 
-fn mount_proc_as(form: Proc, path: &Path) -> io::Result<()> {
-    let flags = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
-    let options = if form == Proc::Processes {
-        c"subset=pid"
-    } else {
-        c""
-    };
-    Ok(mount("proc", path, "proc", flags, options)?)
-}
-
-/// Covers the bound directory `name` by a layer in the job's own tmpfs, in which the `wanted`
+/// Covers the bound directory `name` by a layer in the job's memory, in which the `wanted`
 /// directories below it are made first: so the job owns them and may write there, while all that
 /// the server has in them is still seen.
-fn overlay<'a>(root: &Path, name: &Path, wanted: impl Iterator<Item = &'a Path>) -> io::Result<()> {
-    let (source, target) = (Path::new("/T").join(name), root.join(name));
-    let layers = root.join(LAYERS).join(name);
-    let (upper, work) = (layers.join("upper"), layers.join("work"));
+fn cover<'a>(
+    name: &Path,
+    source: &Path,
+    target: &Path,
+    wanted: impl Iterator<Item = &'a Path>,
+) -> io::Result<()> {
+    let layer = Path::new(MEMORY).join("layers").join(name);
     let owned = wanted
         .filter_map(|dir| dir.strip_prefix(name).ok())
         .filter(|dir| {
             dir.components()
                 .all(|part| matches!(part, Component::Normal(_)))
-        })
-        .map(|dir| upper.join(dir));
-    for dir in owned.chain([upper.clone(), work.clone(), target.clone()]) {
-        step("make an overlay's directories", fs::create_dir_all(dir))?;
+        });
+    for dir in owned {
+        let made = fs::create_dir_all(layer.join(UPPER).join(dir));
+        step("make an overlay's directories", made)?;
     }
-    let options = format!(
-        "lowerdir={},upperdir={},workdir={},userxattr",
-        source.display(),
-        upper.display(),
-        work.display()
-    );
-    let options = std::ffi::CString::new(options).map_err(io::Error::other)?;
-    let flags = MountFlags::NOSUID | MountFlags::NODEV;
-    let what = format_args!("lay the client's files over {}", name.display());
+    let covered = mount_overlay(source, &layer, target);
     step(
-        what,
-        mount("overlay", target, "overlay", flags, options.as_c_str()),
+        format_args!("lay the client's files over {}", name.display()),
+        covered,
     )
 }
 
-fn bind_read_only(source: &Path, target: &Path, flags: MountFlags) -> io::Result<()> {
-    make_mount_point(source, target)?;
-    let what = format_args!("bind {}", source.display());
-    step(what, mount_bind_recursive(source, target))?;
-    read_only(target, flags)
-}
-
-fn make_mount_point(source: &Path, target: &Path) -> io::Result<()> {
-    let is_dir = step("look at a mount's source", fs::metadata(source))?.is_dir();
-    let made = if is_dir {
-        fs::create_dir_all(target)
-    } else {
-        target
-            .parent()
-            .map_or(Ok(()), fs::create_dir_all)
-            .and_then(|()| {
-                fs::File::options()
-                    .create(true)
-                    .append(true)
-                    .open(target)
-                    .map(drop)
-            })
-    };
-    step(format_args!("make mount point {}", target.display()), made)
-}
-
-/// Makes a mount, and where the kernel can do so (5.12) everything mounted below, read-only and
-/// without set-uid programs, besides the given `flags`.
-fn read_only(path: &Path, flags: MountFlags) -> io::Result<()> {
-    let flags = MountFlags::RDONLY | MountFlags::NOSUID | flags;
-    let recursive = set_recursively(path, flags);
-    let result = recursive.or_else(|_| {
-        rustix::mount::mount_remount(path, MountFlags::BIND | flags, c"").map_err(io::Error::from)
-    });
-    step(format_args!("make {} read-only", path.display()), result)
-}
-
-fn set_recursively(path: &Path, flags: MountFlags) -> io::Result<()> {
-    let path = std::ffi::CString::new(path.as_os_str().as_encoded_bytes())?;
-    let attributes = libc::mount_attr {
-        attr_set: [
-            (MountFlags::RDONLY, libc::MOUNT_ATTR_RDONLY),
-            (MountFlags::NOSUID, libc::MOUNT_ATTR_NOSUID),
-            (MountFlags::NODEV, libc::MOUNT_ATTR_NODEV),
-            (MountFlags::NOEXEC, libc::MOUNT_ATTR_NOEXEC),
-        ]
-        .into_iter()
-        .filter(|(flag, _)| flags.contains(*flag))
-        .fold(0, |set, (_, attribute)| set | attribute),
-        attr_clr: 0,
-        propagation: 0,
-        userns_fd: 0,
-    };
-    // JUSTIFICATION: rustix has no `mount_setattr`.
-    // SAFETY: path and attributes are valid for the call, and the size told is theirs.
-    let result = unsafe {
-        libc::syscall(
-            libc::SYS_mount_setattr,
-            libc::AT_FDCWD,
-            path.as_ptr(),
-            libc::AT_RECURSIVE,
-            &raw const attributes,
-            size_of::<libc::mount_attr>(),
-        )
-    };
-    if result == 0 {
-        Ok(())
-    } else {
-        Err(io::Error::last_os_error())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn tables_are_sorted() {
-        assert!(VISIBLE.is_sorted());
-        assert!(DEVICES.is_sorted());
-        assert!(DEVICE_LINKS.is_sorted());
-    }
-
-    #[test]
-    fn paths_of_the_server_are_told_from_the_jobs_own() {
-        let of = |path| server_directory(Path::new(path)).map(PathBuf::into_os_string);
-        assert_eq!(of("/usr/include/x.h"), Some("/usr".into()));
-        assert_eq!(of("/etc/x/y.h"), Some("/etc".into()));
-        assert_eq!(of("/home/user/x.h"), None);
-        assert_eq!(of("/usrx/x.h"), None);
-        if fs::read_link("/lib").is_ok_and(|target| target == Path::new("usr/lib")) {
-            assert_eq!(of("/lib/x.h"), Some("/usr".into()));
-        }
-    }
+fn make_tmp(path: &Path) -> io::Result<()> {
+    step(
+        "make /tmp",
+        fs::DirBuilder::new()
+            .mode(0o777)
+            .recursive(true)
+            .create(path),
+    )?;
+    let mode = fs::Permissions::from_mode(0o1777);
+    step("make /tmp", fs::set_permissions(path, mode))
 }

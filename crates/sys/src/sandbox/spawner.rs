@@ -13,9 +13,10 @@ use rustix::process::Signal;
 use super::init;
 use super::job::{RunningJob, Scratch};
 use super::message::{MESSAGE_BYTES_MAX, Message};
-use super::root::Template;
+use super::privileges::map_identity;
 use super::spec::JobSpec;
 use super::step;
+use super::template::Template;
 use crate::child::{self, Forked};
 use crate::fd_passing::{recv_with_fds, send_with_fds};
 
@@ -40,6 +41,21 @@ pub struct Config {
     /// Absolute paths, without links in them, that jobs see read-only besides the system's
     /// directories of programs and libraries.
     pub visible: Vec<PathBuf>,
+    /// A directory whose entries are what jobs with an [`super::MountedAt::Path`] see at the top of
+    /// their root, instead of this machine's programs and libraries.
+    pub root: Option<PathBuf>,
+    /// An existing directory below which the server prepares trees for jobs
+    /// ([`super::InputRoot`]). All of it must lie in one file system.
+    pub trees: Option<PathBuf>,
+}
+
+/// What the spawner holds for all jobs.
+#[derive(Debug)]
+pub(super) struct World {
+    /// What roots are made from, if jobs get one of their own.
+    pub(super) template: Option<Template>,
+    /// Where trees are, if jobs get no root of their own.
+    pub(super) trees: Option<PathBuf>,
 }
 
 /// The server's handle to the spawner; dropping it ends the spawner and with it every job.
@@ -47,6 +63,7 @@ pub struct Config {
 pub struct Spawner {
     control: OwnedFd,
     isolation: Isolation,
+    notes: Vec<String>,
 }
 
 /// The flags of the spawner's own namespaces. That of names is only made here: jobs cannot change
@@ -84,16 +101,22 @@ impl Spawner {
         drop(theirs);
         let mut answer = [0; MESSAGE_BYTES_MAX];
         let len = recv_with_fds(&ours, &mut answer, &mut Vec::new())?;
-        match Message::parse(&answer[..len]) {
-            Some(Message::Started) => {}
+        let notes = match Message::parse(&answer[..len]) {
+            Some(Message::Started(notes)) => notes.lines().map(str::to_owned).collect(),
             Some(Message::Failed(why)) => return Err(io::Error::other(why)),
             _ => return Err(io::Error::other("the spawner died at once")),
-        }
-        let isolation = config.isolation.clone();
+        };
         Ok(Spawner {
             control: ours,
-            isolation,
+            isolation: config.isolation.clone(),
+            notes,
         })
+    }
+
+    /// What this kernel does not let the sandbox do, a sentence each, and what follows from it.
+    #[must_use]
+    pub fn notes(&self) -> &[String] {
+        &self.notes
     }
 
     /// Starts a job. What becomes of it, a failure to start included, comes through the handle.
@@ -151,11 +174,11 @@ fn run(config: &Config, identity: (u32, u32), control: &OwnedFd) -> ! {
     let _ends_with = rustix::process::set_parent_process_death_signal(Some(Signal::KILL));
     let ready = prepare(config, identity, control);
     let answer = match &ready {
-        Ok(_) => Message::Started.encode(),
+        Ok(world) => Message::Started(&world.notes().join("\n")).encode(),
         Err(error) => Message::Failed(&error.to_string()).encode(),
     };
     let told = send_with_fds(control, &answer, &[]);
-    let (Ok(template), Ok(_)) = (ready, told) else {
+    let (Ok(world), Ok(_)) = (ready, told) else {
         std::process::exit(1)
     };
     loop {
@@ -171,20 +194,21 @@ fn run(config: &Config, identity: (u32, u32), control: &OwnedFd) -> ! {
         let Ok([socket, request]) = <[OwnedFd; 2]>::try_from(fds) else {
             continue;
         };
-        start_job(template.as_ref(), dir, &socket, request);
+        start_job(&world, dir, &socket, request);
     }
 }
 
-fn start_job(template: Option<&Template>, dir: &Path, socket: &OwnedFd, request: OwnedFd) {
-    let flags = template.map_or(0, |_| JOB_FLAGS);
+fn start_job(world: &World, dir: &Path, socket: &OwnedFd, request: OwnedFd) {
+    let is_isolated = world.template.is_some();
+    let flags = if is_isolated { JOB_FLAGS } else { 0 };
     let (message, pidfd) = match child::fork_with(flags) {
-        Ok(Forked::Child) => init::run(template, dir, socket, File::from(request)),
+        Ok(Forked::Child) => init::run(world, dir, socket, File::from(request)),
         Ok(Forked::Parent { pid, pidfd }) => {
-            if template.is_none() {
+            if !is_isolated {
                 // Both sides do so, whoever comes first: a kill of the group must find it.
                 let _by_itself = rustix::process::setpgid(Some(pid), Some(pid));
             }
-            (Message::Started.encode(), Some(pidfd))
+            (Message::Started("").encode(), Some(pidfd))
         }
         Err(error) => {
             let why = format!("cannot create a process for the job: {error}");
@@ -196,11 +220,7 @@ fn start_job(template: Option<&Template>, dir: &Path, socket: &OwnedFd, request:
 }
 
 /// Makes the new process into the spawner.
-fn prepare(
-    config: &Config,
-    (uid, gid): (u32, u32),
-    control: &OwnedFd,
-) -> io::Result<Option<Template>> {
+fn prepare(config: &Config, (uid, gid): (u32, u32), control: &OwnedFd) -> io::Result<World> {
     // Standard error stays for the message of a panic.
     child::close_all_but(&[2, control.as_raw_fd()]);
     // The lowest numbers are free now: these become standard input and output.
@@ -212,12 +232,33 @@ fn prepare(
     // An interrupt from the terminal is the server's business.
     let _own_group = rustix::process::setpgid(None, None);
     child::forget_children();
-    match &config.isolation {
-        Isolation::None { .. } => Ok(None),
+    let template = match &config.isolation {
+        Isolation::None { .. } => None,
         Isolation::Namespaces => {
-            init::map_identity(uid, gid)?;
+            map_identity(uid, gid)?;
             let _cosmetic = rustix::system::sethostname(b"farcc");
-            Template::build(&config.visible).map(Some)
+            Some(Template::build(config)?)
         }
+    };
+    Ok(World {
+        template,
+        trees: config.trees.clone(),
+    })
+}
+
+impl World {
+    /// What is to be known at start.
+    fn notes(&self) -> Vec<&'static str> {
+        let mut notes = Vec::new();
+        if let Some(template) = &self.template
+            && template.has_trees
+            && !template.has_overlay
+        {
+            notes.push(
+                "this kernel lets ordinary users mount no overlays (it takes Linux 5.11): \
+                 inputs of jobs are copied, which costs time and memory",
+            );
+        }
+        notes
     }
 }

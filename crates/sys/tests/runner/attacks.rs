@@ -1,0 +1,5 @@
+//! Jobs that want more than they are given.
+
+use crate::Test;
+
+pub(crate) const TESTS: &[Test] = &[];

@@ -1,0 +1,127 @@
+//! Runs each test in a process of its own, as several users, a few at a time, and understands
+//! what `cargo test` commonly says.
+
+use std::collections::VecDeque;
+use std::process::{Command, ExitCode, Output, Stdio};
+use std::sync::Mutex;
+
+use crate::Test;
+
+/// Says to a new process of this program which test it is.
+const TEST: &str = "FARCC_SANDBOX_TEST";
+
+/// User and group `nobody` of every system.
+const ORDINARY_ID: u32 = 65_534;
+
+/// Runs what the command line asks for.
+pub(crate) fn main(tests: &[&[Test]], measurements: &[&[Test]]) -> ExitCode {
+    let all = || {
+        tests
+            .iter()
+            .chain(measurements)
+            .flat_map(|tests| tests.iter())
+    };
+    if let Ok(name) = std::env::var(TEST) {
+        let (_, test) = all()
+            .find(|(known, _)| *known == name)
+            .expect("a known test");
+        test();
+        return ExitCode::SUCCESS;
+    }
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let has = |flag: &str| args.iter().any(|arg| arg == flag);
+    let wanted: Vec<&String> = args.iter().filter(|arg| !arg.starts_with('-')).collect();
+    let set = if has("--ignored") {
+        measurements
+    } else {
+        tests
+    };
+    let names: Vec<&str> = set
+        .iter()
+        .flat_map(|tests| tests.iter().map(|(name, _)| *name))
+        .filter(|name| {
+            wanted.is_empty()
+                || wanted.iter().any(|part| {
+                    if has("--exact") {
+                        name == part
+                    } else {
+                        name.contains(part.as_str())
+                    }
+                })
+        })
+        .collect();
+    if has("--list") {
+        names.iter().for_each(|name| println!("{name}: test"));
+        return ExitCode::SUCCESS;
+    }
+    run_all(&names, has("--nocapture") || has("--ignored"))
+}
+
+fn run_all(names: &[&str], shows_output: bool) -> ExitCode {
+    let is_root = rustix::process::geteuid().is_root();
+    let users: &[Option<u32>] = if is_root {
+        &[None, Some(ORDINARY_ID)]
+    } else {
+        &[None]
+    };
+    let jobs = names
+        .iter()
+        .flat_map(|name| users.iter().map(move |user| (*name, *user)));
+    let queue: Mutex<VecDeque<_>> = Mutex::new(jobs.collect());
+    let failed = Mutex::new(Vec::new());
+    let count = queue.lock().unwrap().len();
+    println!("\nrunning {count} tests");
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    std::thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| {
+                loop {
+                    let next = queue.lock().unwrap().pop_front();
+                    let Some((name, user)) = next else { return };
+                    let output = run(name, user);
+                    let title = match user {
+                        Some(_) => format!("{name} (as an ordinary user)"),
+                        None => name.to_owned(),
+                    };
+                    let is_ok = output.status.success();
+                    let word = if is_ok { "ok" } else { "FAILED" };
+                    println!("test {title} ... {word}");
+                    if !is_ok || shows_output {
+                        println!("{}", String::from_utf8_lossy(&output.stdout));
+                        println!("{}", String::from_utf8_lossy(&output.stderr));
+                    }
+                    if !is_ok {
+                        failed.lock().unwrap().push(title);
+                    }
+                }
+            });
+        }
+    });
+    let failed = failed.into_inner().unwrap();
+    failed.iter().for_each(|title| println!("failed: {title}"));
+    let word = if failed.is_empty() { "ok" } else { "FAILED" };
+    let (passed, failed) = (count - failed.len(), failed.len());
+    println!("\ntest result: {word}. {passed} passed; {failed} failed\n");
+    if failed == 0 {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
+}
+
+fn run(name: &str, user: Option<u32>) -> Output {
+    use std::os::unix::process::CommandExt;
+    // The program may lie where an ordinary user cannot go: it is entered as an open file.
+    let program = std::fs::File::open("/proc/self/exe").unwrap();
+    let fd = std::os::fd::AsRawFd::as_raw_fd(&program);
+    rustix::io::fcntl_setfd(&program, rustix::io::FdFlags::empty()).unwrap();
+    let mut command = Command::new(format!("/proc/self/fd/{fd}"));
+    command
+        .env(TEST, name)
+        .env("RUST_BACKTRACE", "0")
+        .stdin(Stdio::null());
+    if let Some(user) = user {
+        command.uid(user).gid(user).current_dir("/");
+    }
+    command.output().unwrap()
+}
