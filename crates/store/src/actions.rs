@@ -6,7 +6,6 @@
 use std::io::Read;
 use std::sync::Arc;
 
-use crate::index::{Entry, FileEntry};
 use crate::layout::{Form, Key, Name};
 use crate::limits::RETRIES_MAX;
 use crate::shared::Shared;
@@ -18,7 +17,7 @@ impl Shared {
     pub(crate) fn action(&self, action: &Digest) -> Result<Option<Vec<u8>>, StoreError> {
         let key = Key::action(action);
         for _ in 0..RETRIES_MAX {
-            let entry = self.state().index.touch(&key);
+            let entry = self.touch(&key);
             let Some(name) = entry.and_then(|entry| entry.names(&key).next()) else {
                 return Ok(None);
             };
@@ -50,30 +49,20 @@ impl Shared {
                 bytes_max: ACTION_BYTES_MAX as u64,
             });
         }
-        let key = Key::action(action);
         let bytes = record::encode(action, result);
         let file_bytes = u32::try_from(bytes.len()).expect("the limit is below 2^32");
+        let form = Form::Record(file_bytes);
         check_fits(self, file_bytes.into())?;
-        let mut temp = Temp::create(self)?;
+        let mut temp = Temp::create(self, form.mode())?;
         temp.write(&bytes, file_bytes.into())?;
         let name = Name {
             digest: *action,
             number: temp.number(),
-            form: Form::Record(file_bytes),
+            form,
         };
         let stamp = temp.keep(&name)?;
-        let entry = Entry {
-            file: FileEntry {
-                number: name.number,
-                stamp: Some(stamp),
-            },
-            executable: None,
-            file_bytes: file_bytes.into(),
-        };
-        let replaced = self.state().index.insert(key, entry);
-        if let Some(replaced) = replaced {
-            self.delete(&replaced.names(&key).collect::<Vec<_>>());
-        }
+        let replaced = self.state().index.insert(&name, Some(stamp));
+        self.delete(&replaced);
         Ok(())
     }
 }

@@ -1,7 +1,7 @@
 //! Reading blobs: what is handed out was seen to be right.
 
 use std::fs::File;
-use std::io;
+use std::io::{self, Read};
 use std::os::unix::fs::FileExt;
 
 use crate::layout::{Form, Key, Name};
@@ -26,7 +26,42 @@ impl Shared {
         digest: &Digest,
     ) -> Result<Option<(Name, File)>, StoreError> {
         for _ in 0..RETRIES_MAX {
-            let Some(entry) = self.state().index.touch(&Key::blob(digest)) else {
+            let Some((name, file, known)) = self.open_plain(digest)? else {
+                return Ok(None);
+            };
+            if self.verify(&name, &file, known)?.is_some() {
+                return Ok(Some((name, file)));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Reads a whole blob and hashes it.
+    pub(crate) fn read(&self, digest: &Digest) -> Result<Option<Vec<u8>>, StoreError> {
+        for _ in 0..RETRIES_MAX {
+            let Some((name, file, _)) = self.open_plain(digest)? else {
+                return Ok(None);
+            };
+            let mut bytes = Vec::new();
+            // One byte more shows whether the file is longer.
+            let bytes_max = digest.size_bytes.saturating_add(1);
+            let read = file.take(bytes_max).read_to_end(&mut bytes);
+            if read.is_ok() && Digest::of(digest.function, &bytes) == *digest {
+                return Ok(Some(bytes));
+            }
+            self.drop_bad(&name);
+        }
+        Ok(None)
+    }
+
+    /// Opens a blob's plain file; with what it looked like when it was seen to be right. One that
+    /// is gone was evicted just now, or removed by a stranger.
+    fn open_plain(
+        &self,
+        digest: &Digest,
+    ) -> Result<Option<(Name, File, Option<Stamp>)>, StoreError> {
+        for _ in 0..RETRIES_MAX {
+            let Some(entry) = self.touch(&Key::blob(digest)) else {
                 return Ok(None);
             };
             let name = Name {
@@ -34,13 +69,9 @@ impl Shared {
                 number: entry.file.number,
                 form: Form::Plain,
             };
-            if let Some(file) = self.open_file(&name)? {
-                if self.verify(&name, &file, entry.file.stamp)?.is_some() {
-                    return Ok(Some((name, file)));
-                }
-            } else {
-                // Evicted between the two steps, or removed by a stranger.
-                self.drop_bad(&name);
+            match self.open_file(&name)? {
+                Some(file) => return Ok(Some((name, file, entry.file.stamp))),
+                None => self.drop_bad(&name),
             }
         }
         Ok(None)
@@ -63,6 +94,10 @@ impl Shared {
         if before.is_some() && before == known {
             return Ok(before);
         }
+        let _turn = self.turns.take((name.digest, name.form));
+        if before.is_some() && before == self.stamp_of(name) {
+            return Ok(before);
+        }
         // Unreadable sectors are damage like any other.
         let is_right = before.is_some()
             && hash_file(file, &name.digest).is_ok_and(|digest| digest == name.digest);
@@ -76,6 +111,16 @@ impl Shared {
                 Ok(None)
             }
         }
+    }
+
+    /// What this very file looked like when it was seen to be right.
+    fn stamp_of(&self, name: &Name) -> Option<Stamp> {
+        let entry = self.state().index.get(&name.key())?;
+        let file = match name.form {
+            Form::Executable => entry.executable?,
+            Form::Plain | Form::Record(_) => entry.file,
+        };
+        (file.number == name.number).then_some(file.stamp)?
     }
 }
 

@@ -49,7 +49,7 @@ pub struct Digest {
     /// The function that made `hash`.
     pub function: DigestFunction,
     /// The hash of all bytes.
-    pub hash: [u8; HASH_BYTES],
+    pub hash: [u8; 32],
     /// How many bytes.
     pub size_bytes: u64,
 }

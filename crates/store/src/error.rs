@@ -23,6 +23,12 @@ pub enum StoreError {
         /// The system's word.
         source: io::Error,
     },
+    /// The file to be copied into the store cannot be read.
+    #[error("cannot read the file that the store was given: {source}")]
+    Source {
+        /// The system's word.
+        source: io::Error,
+    },
     /// Another process has the directory.
     #[error(
         "store `{}` is in use by {holder}; stop that or choose another directory",

@@ -3,6 +3,7 @@
 //! ```text
 //! format                 the line "farcc store 1"
 //! lock                   locked while a process has the store; says which
+//! uses                   in which order things were used, see `uses`
 //! blobs/ab/NAME          ab: first two digits of the hash
 //! actions/ab/NAME
 //! tmp/                   files being written; emptied at open
@@ -12,20 +13,26 @@
 //! Names are `HASH-SIZE-FUNCTION-NUMBER`, then `-x` for the executable twin of a blob, or `-BYTES`
 //! with the size of an action's record. So a list of names is all that opening needs. The number
 //! is of this very file, and none is used twice while a store is open: who removes a file that was
-//! evicted or bad cannot hit a good one that came under the same digest meanwhile.
+//! evicted or bad cannot hit a good one that came under the same digest meanwhile. Nor does a
+//! rename ever replace a file, which some file systems take for a reason to write everything to
+//! the disk at once.
 
 use std::fmt::Write;
+use std::hash::{Hash, Hasher};
+
+use rustix::fs::Mode;
 
 use crate::{Digest, DigestFunction};
 
 pub(crate) const FORMAT_FILE: &str = "format";
 pub(crate) const FORMAT: &str = "farcc store 1\n";
 pub(crate) const LOCK_FILE: &str = "lock";
+pub(crate) const USES_FILE: &str = "uses";
 pub(crate) const TMP_DIR: &str = "tmp";
 pub(crate) const WORK_DIR: &str = "work";
 
-/// Directories of each kind, one for each first byte of a hash.
-pub(crate) const SHARDS: usize = 256;
+/// Highest number of a file. Far from where counting on would overflow.
+pub(crate) const NUMBER_MAX: u64 = 1 << 60;
 
 /// What a file is for.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -46,7 +53,7 @@ impl Kind {
 }
 
 /// What can be looked up.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Key {
     pub(crate) kind: Kind,
     pub(crate) digest: Digest,
@@ -68,6 +75,15 @@ impl Key {
     }
 }
 
+impl Hash for Key {
+    /// Half of a hash that is good already is enough.
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        let (half, _) = self.digest.hash.split_at(16);
+        state.write(half);
+        state.write_u8(self.kind as u8);
+    }
+}
+
 /// Which of a key's files.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub(crate) enum Form {
@@ -77,6 +93,16 @@ pub(crate) enum Form {
     Executable,
     /// An action's record of so many bytes.
     Record(u32),
+}
+
+impl Form {
+    /// Permissions of such a file.
+    pub(crate) fn mode(self) -> Mode {
+        Mode::from_raw_mode(match self {
+            Form::Plain | Form::Record(_) => 0o444,
+            Form::Executable => 0o555,
+        })
+    }
 }
 
 /// The name of one file.
@@ -92,6 +118,13 @@ impl Name {
         match self.form {
             Form::Plain | Form::Executable => Kind::Blob,
             Form::Record(_) => Kind::Action,
+        }
+    }
+
+    pub(crate) fn key(&self) -> Key {
+        Key {
+            kind: self.kind(),
+            digest: self.digest,
         }
     }
 
@@ -121,14 +154,14 @@ impl Name {
         name
     }
 
+    /// The directory, below the store's.
+    pub(crate) fn dir(&self) -> String {
+        format!("{}/{}", self.kind().dir(), shard_dir(self.digest.hash[0]))
+    }
+
     /// The path below the store's directory.
     pub(crate) fn path(&self) -> String {
-        format!(
-            "{}/{}/{}",
-            self.kind().dir(),
-            shard_dir(self.digest.hash[0]),
-            self.file_name()
-        )
+        format!("{}/{}", self.dir(), self.file_name())
     }
 
     /// Reads a file's name. `None` for everything that [`file_name`](Name::file_name) would not
@@ -149,7 +182,7 @@ impl Name {
             number,
             form,
         };
-        (name.file_name() == file_name).then_some(name)
+        (number <= NUMBER_MAX && name.file_name() == file_name).then_some(name)
     }
 }
 

@@ -13,12 +13,15 @@
 
 mod actions;
 mod blob;
+pub mod check;
 mod digest;
 mod error;
 mod index;
+mod keep_order;
 mod layout;
 mod limits;
 mod link;
+mod load;
 mod open;
 mod pin;
 mod record;
@@ -28,6 +31,8 @@ mod shared;
 mod stamp;
 mod store;
 mod temp;
+mod turns;
+mod uses;
 mod writer;
 
 pub use blob::Blob;

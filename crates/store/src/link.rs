@@ -16,7 +16,7 @@ use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::Path;
 use std::sync::Arc;
 
-use rustix::fs::{AtFlags, CWD, Mode};
+use rustix::fs::{AtFlags, CWD};
 use rustix::io::Errno;
 
 use crate::index::FileEntry;
@@ -58,7 +58,8 @@ impl Shared {
                     remove(to)?;
                     self.look_again(&name)?;
                 }
-                Err(Errno::XDEV | Errno::MLINK | Errno::PERM | Errno::OPNOTSUPP | Errno::NOSYS) => {
+                Err(Errno::MLINK) => self.renew(&name, stamp)?,
+                Err(Errno::XDEV | Errno::PERM | Errno::OPNOTSUPP | Errno::NOSYS) => {
                     return self.copy_out(digest, is_executable, to);
                 }
                 Err(Errno::NOENT) if !self.is_there(&name) => self.drop_bad(&name),
@@ -75,7 +76,7 @@ impl Shared {
         is_executable: bool,
     ) -> Result<Option<(Name, Stamp)>, StoreError> {
         for _ in 0..RETRIES_MAX {
-            let Some(entry) = self.state().index.touch(&Key::blob(digest)) else {
+            let Some(entry) = self.touch(&Key::blob(digest)) else {
                 return Ok(None);
             };
             let (file, form) = match (is_executable, entry.executable) {
@@ -114,31 +115,68 @@ impl Shared {
 
     /// Makes the executable twin of a blob. `false` if the blob is missing.
     fn make_executable(self: &Arc<Self>, digest: &Digest) -> Result<bool, StoreError> {
-        let Some((_, source)) = self.open_verified(digest)? else {
-            return Ok(false);
-        };
-        let mut temp = Temp::create(self)?;
-        temp.reserve(digest.size_bytes)?;
-        let name = Name {
-            digest: *digest,
-            number: temp.number(),
-            form: Form::Executable,
-        };
-        let path = name.path();
-        let is_same = self.with_disk("write", &path, || {
-            clone_or_copy(&source, temp.file(), digest)
-        })?;
-        if !is_same {
+        let _turn = self.turns.take((*digest, Form::Executable));
+        let known = self.state().index.get(&Key::blob(digest));
+        if known.is_some_and(|entry| entry.executable.is_some()) {
             return Ok(true);
         }
-        let file = FileEntry {
-            number: name.number,
-            stamp: Some(temp.keep(&name)?),
+        let Some((plain, source)) = self.open_verified(digest)? else {
+            return Ok(false);
         };
-        if !self.state().index.add_executable(digest, file) {
-            self.delete(&[name]);
+        if let Some((twin, file)) = self.copy_inside(&plain, &source, Form::Executable)?
+            && !self.state().index.add_executable(digest, file)
+        {
+            self.delete(&[twin]);
         }
         Ok(true)
+    }
+
+    /// Replaces a file that has all the links that it can have by a copy, which has none.
+    fn renew(self: &Arc<Self>, name: &Name, stamp: Stamp) -> Result<(), StoreError> {
+        // Gone: another did it.
+        let Some(source) = self.open_file(name)? else {
+            return Ok(());
+        };
+        if self.verify(name, &source, Some(stamp))?.is_none() {
+            return Ok(());
+        }
+        let _turn = self.turns.take((name.digest, name.form));
+        if self.is_there(name)
+            && let Some((copy, file)) = self.copy_inside(name, &source, name.form)?
+        {
+            let is_used = self.state().index.replace(name, file);
+            self.delete(&[if is_used { *name } else { copy }]);
+        }
+        Ok(())
+    }
+
+    /// Copies a file of the store to a new one. `None` if its bytes are wrong; it is gone then.
+    fn copy_inside(
+        self: &Arc<Self>,
+        name: &Name,
+        source: &File,
+        form: Form,
+    ) -> Result<Option<(Name, FileEntry)>, StoreError> {
+        let digest = &name.digest;
+        let mut temp = Temp::create(self, form.mode())?;
+        temp.reserve(digest.size_bytes)?;
+        let copy = Name {
+            digest: *digest,
+            number: temp.number(),
+            form,
+        };
+        let copied = self.with_disk("write", &copy.path(), || {
+            clone_or_copy(source, temp.file(), digest)
+        })?;
+        if !copied {
+            self.drop_bad(name);
+            return Ok(None);
+        }
+        let file = FileEntry {
+            number: copy.number,
+            stamp: Some(temp.keep(&copy)?),
+        };
+        Ok(Some((copy, file)))
     }
 
     fn copy_out(
@@ -157,9 +195,13 @@ impl Shared {
             .mode(0o600)
             .open(to)
             .map_err(failed)?;
-        let mode = if is_executable { 0o555 } else { 0o444 };
+        let form = if is_executable {
+            Form::Executable
+        } else {
+            Form::Plain
+        };
         let copied = clone_or_copy(&source, &target, digest).and_then(|is_same| {
-            rustix::fs::fchmod(&target, Mode::from_raw_mode(mode))?;
+            rustix::fs::fchmod(&target, form.mode())?;
             Ok(is_same)
         });
         if matches!(copied, Ok(true)) {

@@ -4,45 +4,56 @@
 //! not write is removed, and so are the older of two with the same digest, which a crash between
 //! two steps can leave.
 
-use std::fs::{self, DirEntry, File};
+use std::fs::{self, DirBuilder, File};
 use std::io::{self, Read, Seek, Write};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 use std::sync::Mutex;
 use std::sync::atomic::AtomicU64;
 
-use rustix::fs::{Mode, OFlags};
+use rustix::fs::{FlockOperation, Mode, OFlags};
+use rustix::io::Errno;
 
-use crate::index::{Entry, FileEntry, Index};
-use crate::layout::{
-    FORMAT, FORMAT_FILE, Form, Key, Kind, LOCK_FILE, Name, SHARDS, TMP_DIR, WORK_DIR, shard_dir,
-};
+use crate::index::Index;
+use crate::layout::{FORMAT, FORMAT_FILE, Kind, LOCK_FILE, TMP_DIR, USES_FILE, WORK_DIR};
+use crate::limits::USES_BYTES_MAX;
 use crate::shared::{Shared, State};
-use crate::{Options, StoreError};
+use crate::turns::Turns;
+use crate::uses::{self, Journal, LastUses};
+use crate::{Options, StoreError, load, remove};
 
 /// Longest text of the lock and format files that is read, in bytes.
 const LABEL_BYTES_MAX: u64 = 100;
 
 pub(crate) fn open(dir: &Path, options: &Options) -> Result<Shared, StoreError> {
-    fs::create_dir_all(dir).map_err(|source| StoreError::io("create", dir, source))?;
+    // What clients send is nobody else's business.
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(dir)
+        .map_err(|source| StoreError::io("create", dir, source))?;
+    // Before anything is written into a directory that is not ours.
+    refuse_foreign(dir)?;
     let lock = lock(dir)?;
     check_format(dir)?;
     for kind in Kind::ALL {
-        for first_byte in 0..=u8::MAX {
-            make_dir(&dir.join(kind.dir()).join(shard_dir(first_byte)))?;
-        }
+        make_dir(&dir.join(kind.dir()))?;
     }
     for name in [TMP_DIR, WORK_DIR] {
-        crate::remove::empty_dir(&dir.join(name))?;
+        remove::empty_dir(&dir.join(name))?;
     }
-    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let root = rustix::fs::open(dir, flags, Mode::empty())
-        .map_err(|errno| StoreError::io("open", dir, errno.into()))?;
-    let block_bytes = rustix::fs::statvfs(dir)
-        .map_err(|errno| StoreError::io("inspect", dir, errno.into()))?
-        .f_frsize;
-    let mut index = Index::new(block_bytes);
-    let last_number = load(dir, &mut index)?;
-    Ok(Shared {
+    let root = rustix::fs::open(
+        dir,
+        OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC,
+        Mode::empty(),
+    )
+    .map_err(|errno| StoreError::io("open", dir, errno.into()))?;
+    let statistics =
+        rustix::fs::statvfs(dir).map_err(|errno| StoreError::io("inspect", dir, errno.into()))?;
+    let (journal, last_uses) = open_journal(dir)?;
+    let mut index = Index::new(statistics.f_frsize);
+    load::load(dir, &mut index, &last_uses)?;
+    let shared = Shared {
         dir: dir.to_owned(),
         root,
         bytes_max: options.bytes_max,
@@ -52,27 +63,30 @@ pub(crate) fn open(dir: &Path, options: &Options) -> Result<Shared, StoreError> 
             evicted_files: 0,
             bad_files: 0,
         }),
-        next_number: AtomicU64::new(last_number + 1),
-        _lock: lock,
-    })
+        turns: Turns::default(),
+        journal: Mutex::new(journal),
+        disk_full: Mutex::default(),
+        disk_full_rounds: AtomicU64::new(0),
+        lock,
+    };
+    shared.evict_excess();
+    Ok(shared)
 }
 
 /// Takes the lock and says in it who has it.
 fn lock(dir: &Path) -> Result<File, StoreError> {
     let path = dir.join(LOCK_FILE);
     let failed = |what, source| StoreError::io(what, path.as_path(), source);
-    let mut file = File::options()
-        .create(true)
-        .truncate(false)
-        .read(true)
-        .write(true)
-        .open(&path)
-        .map_err(|source| failed("open", source))?;
-    if !sys::lock::try_lock_file(&file).map_err(|source| failed("lock", source))? {
-        return Err(StoreError::InUse {
-            dir: dir.to_owned(),
-            holder: read_label(&mut file).unwrap_or_else(|_| "another process".into()),
-        });
+    let mut file = open_or_create(&path).map_err(|source| failed("open", source))?;
+    match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => {}
+        Err(Errno::WOULDBLOCK) => {
+            return Err(StoreError::InUse {
+                dir: dir.to_owned(),
+                holder: read_label(&mut file).unwrap_or_else(|_| "another process".into()),
+            });
+        }
+        Err(errno) => return Err(failed("lock", errno.into())),
     }
     let label = format!("process {} ({})\n", std::process::id(), program());
     file.set_len(0)
@@ -80,6 +94,15 @@ fn lock(dir: &Path) -> Result<File, StoreError> {
         .and_then(|()| file.write_all(label.as_bytes()))
         .map_err(|source| failed("write", source))?;
     Ok(file)
+}
+
+fn open_or_create(path: &Path) -> io::Result<File> {
+    File::options()
+        .create(true)
+        .truncate(false)
+        .read(true)
+        .write(true)
+        .open(path)
 }
 
 fn program() -> String {
@@ -102,6 +125,27 @@ fn read_label(file: &mut File) -> io::Result<String> {
     Ok(line.escape_default().to_string())
 }
 
+/// A directory without a format may hold only what opening makes before it writes the format.
+fn refuse_foreign(dir: &Path) -> Result<(), StoreError> {
+    let failed = |source| StoreError::io("list", dir, source);
+    if fs::symlink_metadata(dir.join(FORMAT_FILE)).is_ok() {
+        return Ok(());
+    }
+    for entry in fs::read_dir(dir).map_err(failed)? {
+        let name = entry.map_err(failed)?.file_name();
+        // Another process may be making a store here right now.
+        if ![LOCK_FILE, TMP_DIR, FORMAT_FILE]
+            .iter()
+            .any(|ours| name == *ours)
+        {
+            return Err(StoreError::NotAStore {
+                dir: dir.to_owned(),
+            });
+        }
+    }
+    Ok(())
+}
+
 fn check_format(dir: &Path) -> Result<(), StoreError> {
     let path = dir.join(FORMAT_FILE);
     let mut file = match File::open(&path) {
@@ -121,16 +165,7 @@ fn check_format(dir: &Path) -> Result<(), StoreError> {
 
 /// Makes an empty directory a store.
 fn begin(dir: &Path, format: &Path) -> Result<(), StoreError> {
-    let ours = [LOCK_FILE, TMP_DIR];
-    let entries = fs::read_dir(dir).map_err(|source| StoreError::io("list", dir, source))?;
-    for entry in entries {
-        let entry = entry.map_err(|source| StoreError::io("list", dir, source))?;
-        if !ours.iter().any(|name| entry.file_name() == *name) {
-            return Err(StoreError::NotAStore {
-                dir: dir.to_owned(),
-            });
-        }
-    }
+    refuse_foreign(dir)?;
     let tmp = dir.join(TMP_DIR);
     make_dir(&tmp)?;
     let beside = tmp.join(FORMAT_FILE);
@@ -140,85 +175,22 @@ fn begin(dir: &Path, format: &Path) -> Result<(), StoreError> {
 }
 
 fn make_dir(path: &Path) -> Result<(), StoreError> {
+    let failed = |source| StoreError::io("create", path, source);
     match fs::create_dir(path) {
-        Ok(()) => Ok(()),
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            fs::create_dir_all(path).map_err(|source| StoreError::io("create", path, source))
-        }
-        Err(source) => Err(StoreError::io("create", path, source)),
+        created => created.map_err(failed),
     }
 }
 
-/// Puts everything that is there into the index; gives the highest number.
-fn load(dir: &Path, index: &mut Index) -> Result<u64, StoreError> {
-    let mut last_number = 0;
-    for kind in Kind::ALL {
-        for shard in 0..SHARDS {
-            let first_byte = u8::try_from(shard).expect("there are 256");
-            let path = dir.join(kind.dir()).join(shard_dir(first_byte));
-            let mut twins = Vec::new();
-            let entries = fs::read_dir(&path).map_err(|s| StoreError::io("list", &path, s))?;
-            for entry in entries {
-                let entry = entry.map_err(|s| StoreError::io("list", &path, s))?;
-                let Some(name) = name_of(kind, first_byte, &entry) else {
-                    drop(fs::remove_file(entry.path()));
-                    continue;
-                };
-                last_number = last_number.max(name.number);
-                if name.form == Form::Executable {
-                    twins.push(name);
-                } else {
-                    insert(dir, index, &name);
-                }
-            }
-            for twin in twins {
-                insert_twin(dir, index, &twin);
-            }
-        }
-    }
-    Ok(last_number)
-}
-
-fn name_of(kind: Kind, first_byte: u8, entry: &DirEntry) -> Option<Name> {
-    let name = Name::parse(kind, entry.file_name().to_str()?)?;
-    (name.digest.hash[0] == first_byte).then_some(name)
-}
-
-fn insert(dir: &Path, index: &mut Index, name: &Name) {
-    let key = Key {
-        kind: name.kind(),
-        digest: name.digest,
-    };
-    let older = match index.get(&key) {
-        Some(entry) if entry.file.number > name.number => Some(*name),
-        Some(entry) => entry.names(&key).next(),
-        None => None,
-    };
-    if older != Some(*name) {
-        index.insert(
-            key,
-            Entry {
-                file: FileEntry {
-                    number: name.number,
-                    stamp: None,
-                },
-                executable: None,
-                file_bytes: name.file_bytes(),
-            },
-        );
-    }
-    if let Some(older) = older {
-        drop(fs::remove_file(dir.join(older.path())));
-    }
-}
-
-fn insert_twin(dir: &Path, index: &mut Index, twin: &Name) {
-    let file = FileEntry {
-        number: twin.number,
-        stamp: None,
-    };
-    if !index.add_executable(&twin.digest, file) {
-        drop(fs::remove_file(dir.join(twin.path())));
-    }
+fn open_journal(dir: &Path) -> Result<(Journal, LastUses), StoreError> {
+    let path = dir.join(USES_FILE);
+    let failed = |what, source| StoreError::io(what, path.as_path(), source);
+    let mut file = open_or_create(&path).map_err(|source| failed("open", source))?;
+    let mut bytes = Vec::new();
+    (&mut file)
+        .take(USES_BYTES_MAX)
+        .read_to_end(&mut bytes)
+        .map_err(|source| failed("read", source))?;
+    let last_uses = LastUses::new(uses::decode(&bytes));
+    Ok((Journal::new(file, bytes.len() as u64), last_uses))
 }

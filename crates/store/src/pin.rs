@@ -4,7 +4,6 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::Digest;
-use crate::layout::Key;
 use crate::limits::LOOKUPS_PER_LOCK;
 use crate::shared::Shared;
 
@@ -35,7 +34,7 @@ impl Pin {
             let mut state = shared.state();
             for digest in some {
                 state.index.pin(digest);
-                if !digest.is_empty_blob() && state.index.touch(&Key::blob(digest)).is_none() {
+                if !state.has_blob(digest) {
                     missing.push(*digest);
                 }
             }

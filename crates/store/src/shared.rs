@@ -7,14 +7,18 @@ use std::fs::File;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::AtomicU64;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use rustix::fs::{AtFlags, Mode, OFlags};
+use rustix::fs::{AtFlags, FlockOperation, Mode, OFlags};
+use rustix::io::Errno;
 
-use crate::StoreError;
-use crate::index::Index;
-use crate::layout::Name;
+use crate::index::{Entry, Index};
+use crate::layout::{Key, Name};
+use crate::limits::USES_WRITTEN_MIN;
+use crate::turns::Turns;
+use crate::uses::Journal;
+use crate::{Digest, StoreError};
 
 pub(crate) struct Shared {
     /// As the caller named it.
@@ -22,9 +26,13 @@ pub(crate) struct Shared {
     pub(crate) root: OwnedFd,
     pub(crate) bytes_max: u64,
     pub(crate) state: Mutex<State>,
-    pub(crate) next_number: AtomicU64,
+    pub(crate) turns: Turns,
+    pub(crate) journal: Mutex<Journal>,
+    /// Held while room is made on a full disk, and how often it was.
+    pub(crate) disk_full: Mutex<()>,
+    pub(crate) disk_full_rounds: AtomicU64,
     /// Locked while the store is open.
-    pub(crate) _lock: File,
+    pub(crate) lock: File,
 }
 
 pub(crate) struct State {
@@ -35,6 +43,13 @@ pub(crate) struct State {
     pub(crate) bad_files: u64,
 }
 
+impl State {
+    /// Whether a blob is there; a use of it.
+    pub(crate) fn has_blob(&mut self, digest: &Digest) -> bool {
+        digest.is_empty_blob() || self.index.touch(&Key::blob(digest)).is_some()
+    }
+}
+
 impl Shared {
     /// The index. A thread that panicked while it held the lock left it whole: changes are made in
     /// steps that cannot fail.
@@ -42,9 +57,17 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A number for a new file, given out once.
-    pub(crate) fn number(&self) -> u64 {
-        self.next_number.fetch_add(1, Ordering::Relaxed)
+    /// Uses something, for somebody who will touch files anyway.
+    pub(crate) fn touch(&self, key: &Key) -> Option<Entry> {
+        let (entry, pending) = {
+            let mut state = self.state();
+            let entry = state.index.touch(key);
+            (entry, state.index.take_pending(USES_WRITTEN_MIN))
+        };
+        if !pending.is_empty() {
+            self.write_uses(&pending);
+        }
+        entry
     }
 
     /// The path as users know it, for messages.
@@ -61,13 +84,15 @@ impl Shared {
         StoreError::io(what, self.path(relative), source.into())
     }
 
-    /// Opens a file to read. `None` if it is not there.
+    /// Opens a file to read. `None` if it is not there, or so damaged that it is no longer a file.
     pub(crate) fn open_file(&self, name: &Name) -> Result<Option<File>, StoreError> {
         let path = name.path();
         let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK;
         match rustix::fs::openat(&self.root, &path, flags, Mode::empty()) {
             Ok(file) => Ok(Some(file.into())),
-            Err(rustix::io::Errno::NOENT) => Ok(None),
+            Err(
+                Errno::NOENT | Errno::LOOP | Errno::NXIO | Errno::NODEV | Errno::IO | Errno::STALE,
+            ) => Ok(None),
             Err(source) => Err(self.error("open", &path, source)),
         }
     }
@@ -89,5 +114,14 @@ impl Shared {
             gone
         };
         self.delete(&gone);
+    }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        self.write_order();
+        // Not left to closing: a process that was forked just now has the file too, until it
+        // becomes another program.
+        let _ = rustix::fs::flock(&self.lock, FlockOperation::Unlock);
     }
 }

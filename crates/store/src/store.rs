@@ -2,11 +2,10 @@
 
 use std::fmt;
 use std::fs::File;
-use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::layout::{Key, WORK_DIR};
+use crate::layout::WORK_DIR;
 use crate::limits::LOOKUPS_PER_LOCK;
 use crate::shared::Shared;
 use crate::{Blob, Digest, DigestFunction, LinkOutcome, Pin, StoreError, Writer, open, writer};
@@ -72,13 +71,7 @@ impl Store {
     /// Whether a blob is there. Counts as use. The empty blob always is.
     #[must_use]
     pub fn contains(&self, digest: &Digest) -> bool {
-        digest.is_empty_blob()
-            || self
-                .shared
-                .state()
-                .index
-                .touch(&Key::blob(digest))
-                .is_some()
+        self.shared.state().has_blob(digest)
     }
 
     /// Which blobs are not there, in the given order. Counts as use of the others.
@@ -93,7 +86,7 @@ impl Store {
             }
             let mut state = self.shared.state();
             for digest in some {
-                if !digest.is_empty_blob() && state.index.touch(&Key::blob(digest)).is_none() {
+                if !state.has_blob(digest) {
                     missing.push(*digest);
                 }
             }
@@ -141,32 +134,22 @@ impl Store {
         }))
     }
 
-    /// Reads a whole blob. `None` if it is missing.
+    /// Reads a whole blob; hashed at each time, since it passes through memory anyway. `None` if
+    /// it is missing.
     ///
     /// # Errors
     /// It has more than `bytes_max` bytes; or what the file system says.
     pub fn read(&self, digest: &Digest, bytes_max: u64) -> Result<Option<Vec<u8>>, StoreError> {
-        if digest.is_empty_blob() {
-            return Ok(Some(Vec::new()));
-        }
         if digest.size_bytes > bytes_max {
             return Err(StoreError::OverReadLimit {
                 digest: *digest,
                 bytes_max,
             });
         }
-        let Some((name, file)) = self.shared.open_verified(digest)? else {
-            return Ok(None);
-        };
-        let mut bytes = Vec::new();
-        file.take(digest.size_bytes)
-            .read_to_end(&mut bytes)
-            .map_err(|source| self.shared.error("read", &name.path(), source))?;
-        if bytes.len() as u64 == digest.size_bytes {
-            return Ok(Some(bytes));
+        if digest.is_empty_blob() {
+            return Ok(Some(Vec::new()));
         }
-        self.shared.drop_bad(&name);
-        Ok(None)
+        self.shared.read(digest)
     }
 
     /// Puts a blob at `to`, where nothing may be: as a hard link if possible, read-only in any

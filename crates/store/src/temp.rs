@@ -2,12 +2,14 @@
 
 use std::fs::File;
 use std::io;
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use rustix::fs::{AtFlags, Mode, OFlags};
+use rustix::io::Errno;
 
 use crate::StoreError;
-use crate::layout::{Form, Name, temp_path};
+use crate::layout::{Name, temp_path};
 use crate::limits::RESERVE_BYTES;
 use crate::room::Reservation;
 use crate::shared::Shared;
@@ -16,6 +18,7 @@ use crate::stamp::Stamp;
 pub(crate) struct Temp {
     shared: Arc<Shared>,
     number: u64,
+    mode: Mode,
     file: File,
     written: u64,
     room: Reservation,
@@ -23,21 +26,19 @@ pub(crate) struct Temp {
 }
 
 impl Temp {
-    pub(crate) fn create(shared: &Arc<Shared>) -> Result<Temp, StoreError> {
-        let number = shared.number();
+    /// A new file. What it will be decides about its permissions, which bind only those who open
+    /// it later.
+    pub(crate) fn create(shared: &Arc<Shared>, mode: Mode) -> Result<Temp, StoreError> {
+        let number = shared.state().index.tick();
         let path = temp_path(number);
         let flags = OFlags::CREATE | OFlags::EXCL | OFlags::RDWR | OFlags::CLOEXEC;
         let file = shared.with_disk("create", &path, || {
-            Ok(rustix::fs::openat(
-                &shared.root,
-                &path,
-                flags,
-                Mode::RUSR | Mode::WUSR,
-            )?)
+            Ok(rustix::fs::openat(&shared.root, &path, flags, mode)?)
         })?;
         Ok(Temp {
             shared: Arc::clone(shared),
             number,
+            mode,
             file: file.into(),
             written: 0,
             room: Reservation::default(),
@@ -83,30 +84,43 @@ impl Temp {
         Ok(())
     }
 
-    /// Gives the file its permissions and its place; from now on it stays. What it looks like then
-    /// is what later uses compare with.
+    /// Gives the file its place; from now on it stays. What it looks like then is what later uses
+    /// compare with.
     pub(crate) fn keep(&mut self, name: &Name) -> Result<Stamp, StoreError> {
         let path = temp_path(self.number);
-        let mode = match name.form {
-            Form::Plain | Form::Record(_) => Mode::RUSR | Mode::RGRP | Mode::ROTH,
-            Form::Executable => Mode::from_raw_mode(0o555),
-        };
-        rustix::fs::fchmod(&self.file, mode)
-            .map_err(|source| self.shared.error("set permissions of", &path, source))?;
         let stat = rustix::fs::fstat(&self.file)
             .map_err(|source| self.shared.error("inspect", &path, source))?;
+        // The umask may have taken some away.
+        if Mode::from_raw_mode(stat.st_mode) != self.mode {
+            rustix::fs::fchmod(&self.file, self.mode)
+                .map_err(|source| self.shared.error("set permissions of", &path, source))?;
+        }
         let stamp = Stamp::of(&stat, name.file_bytes()).ok_or_else(|| {
-            // Somebody else wrote into our directory.
-            let source = io::Error::other("its size changed while it was written");
+            let source = io::Error::other("somebody else changed it");
             self.shared.error("keep", &path, source)
         })?;
-        let root = &self.shared.root;
-        self.shared.with_disk("rename", &path, || {
-            Ok(rustix::fs::renameat(root, &path, root, name.path())?)
-        })?;
+        self.shared
+            .with_disk("rename", &path, || rename(&self.shared.root, &path, name))?;
         self.is_kept = true;
         Ok(stamp)
     }
+}
+
+/// Renames into the directory of a name, which is made when it is needed first.
+fn rename(root: &OwnedFd, path: &str, name: &Name) -> io::Result<()> {
+    let to = name.path();
+    let rename = || rustix::fs::renameat(root, path, root, &to);
+    let renamed = match rename() {
+        Err(Errno::NOENT) => {
+            let made = rustix::fs::mkdirat(root, name.dir(), Mode::RWXU);
+            if made.is_err() && made != Err(Errno::EXIST) {
+                return Ok(made?);
+            }
+            rename()
+        }
+        renamed => renamed,
+    };
+    Ok(renamed?)
 }
 
 impl Drop for Temp {

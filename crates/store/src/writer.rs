@@ -5,7 +5,6 @@ use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
-use crate::index::{Entry, FileEntry};
 use crate::layout::{Form, Key, Name};
 use crate::limits::COPY_BYTES;
 use crate::shared::Shared;
@@ -37,7 +36,7 @@ impl Writer {
             announced,
             hasher: Hasher::new(announced.function),
             received: 0,
-            temp: Temp::create(shared)?,
+            temp: Temp::create(shared, Form::Plain.mode())?,
         })
     }
 
@@ -110,7 +109,7 @@ pub(crate) fn put_file(
     function: DigestFunction,
     source: &File,
 ) -> Result<Digest, StoreError> {
-    let mut temp = Temp::create(shared)?;
+    let mut temp = Temp::create(shared, Form::Plain.mode())?;
     let mut hasher = Hasher::new(function);
     let mut buffer = vec![0; COPY_BYTES];
     let mut at = 0;
@@ -119,7 +118,7 @@ pub(crate) fn put_file(
             Ok(0) => break,
             Ok(count) => count,
             Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
-            Err(error) => return Err(StoreError::io("read", "output", error)),
+            Err(source) => return Err(StoreError::Source { source }),
         };
         at += count as u64;
         check_fits(shared, at)?;
@@ -138,27 +137,27 @@ pub(crate) fn put(
     bytes: &[u8],
 ) -> Result<Digest, StoreError> {
     let digest = Digest::of(function, bytes);
-    let is_there = shared
-        .state()
-        .index
-        .touch(&Key::blob(&digest))
-        .is_some_and(|entry| entry.file.stamp.is_some());
-    if !is_there {
+    if !is_known(shared, &digest) {
         check_fits(shared, digest.size_bytes)?;
-        let mut temp = Temp::create(shared)?;
+        let mut temp = Temp::create(shared, Form::Plain.mode())?;
         temp.write(bytes, digest.size_bytes)?;
         place(temp, digest)?;
     }
     Ok(digest)
 }
 
-/// Gives a complete file its place. One that is there and known to be right stays.
+/// Whether a blob is there and was seen to be right; a use of it.
+fn is_known(shared: &Shared, digest: &Digest) -> bool {
+    shared
+        .touch(&Key::blob(digest))
+        .is_some_and(|entry| entry.file.stamp.is_some())
+}
+
+/// Gives a complete file its place, unless one is there that is known to be right.
 fn place(mut temp: Temp, digest: Digest) -> Result<(), StoreError> {
-    let key = Key::blob(&digest);
     temp.reserve(digest.size_bytes)?;
     let shared = Arc::clone(temp.shared());
-    let known = shared.state().index.touch(&key);
-    if known.is_some_and(|entry| entry.file.stamp.is_some()) {
+    if is_known(&shared, &digest) {
         return Ok(());
     }
     let name = Name {
@@ -167,17 +166,7 @@ fn place(mut temp: Temp, digest: Digest) -> Result<(), StoreError> {
         form: Form::Plain,
     };
     let stamp = temp.keep(&name)?;
-    let entry = Entry {
-        file: FileEntry {
-            number: name.number,
-            stamp: Some(stamp),
-        },
-        executable: None,
-        file_bytes: digest.size_bytes,
-    };
-    let replaced = shared.state().index.insert(key, entry);
-    if let Some(replaced) = replaced {
-        shared.delete(&replaced.names(&key).collect::<Vec<_>>());
-    }
+    let replaced = shared.state().index.insert(&name, Some(stamp));
+    shared.delete(&replaced);
     Ok(())
 }
