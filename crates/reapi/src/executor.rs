@@ -134,7 +134,7 @@ impl Progress {
         self.set(Stage::Queued);
     }
 
-    fn set(&self, stage: Stage) {
+    pub(crate) fn set(&self, stage: Stage) {
         self.stage
             .send_if_modified(|now| std::mem::replace(now, stage) != stage);
     }

@@ -9,12 +9,14 @@
 //! - `server`: the services, and one connection of them.
 #![forbid(unsafe_code)]
 
+mod compression;
 mod executor;
 mod invalid;
 mod limits;
 mod message;
 mod path;
 mod proto;
+mod resource;
 mod rpc;
 mod server;
 mod status;

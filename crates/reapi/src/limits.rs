@@ -10,6 +10,12 @@ pub(crate) const VARIABLES_MAX: usize = 10_000;
 /// Most outputs of a command. Code generators are known to have thousands.
 pub(crate) const OUTPUTS_MAX: usize = 100_000;
 
+/// Longest encoded action, in bytes: two digests, properties and a salt.
+pub(crate) const ACTION_BYTES_MAX: u64 = 256 << 10;
+
+/// Longest encoded command, in bytes: the kernel takes some 2 MiB of arguments and environment.
+pub(crate) const COMMAND_BYTES_MAX: u64 = 8 << 20;
+
 /// Longest encoded directory, in bytes: some hundred thousand entries.
 pub const DIRECTORY_BYTES_MAX: u64 = 16 << 20;
 
@@ -55,3 +61,68 @@ pub(crate) const IDLE_CHECK_SECS: u64 = 30;
 
 /// Longest message of calls that carry no blobs and no lists of digests, in bytes.
 pub(crate) const SMALL_MESSAGE_BYTES_MAX: usize = 256 << 10;
+
+/// Calls with messages of full length that one connection may have at work; the others wait.
+/// With [`STREAM_CALLS_MAX`] it bounds what a client can make us hold.
+pub(crate) const BATCH_CALLS_MAX: usize = 8;
+
+/// Streams of blobs, either way, that one connection may have at work; the others wait.
+pub(crate) const STREAM_CALLS_MAX: usize = 8;
+
+/// Bytes of outputs that may be on their way inside of execution results of one connection.
+/// Inlining is a favour: when this is used up, clients fetch the blobs.
+pub(crate) const CONNECTION_INLINE_BYTES_MAX: usize = 16 << 20;
+
+/// Bytes of outputs inside of one result.
+pub(crate) const INLINE_BYTES_MAX: usize = 1 << 20;
+
+/// How long a client may pause in the middle of what it sends, in seconds.
+pub(crate) const REQUEST_PAUSE_SECS: u64 = 60;
+
+/// Bytes of a blob that are read or written at once; smaller pieces are not worth another
+/// thread's time.
+pub(crate) const PIECE_BYTES: usize = 256 << 10;
+pub(crate) const INLINE_WORK_BYTES_MAX: usize = 64 << 10;
+
+/// What the blobs of one batch may become when they are unpacked, in bytes.
+pub(crate) const BATCH_UNPACKED_BYTES_MAX: u64 = 64 << 20;
+
+/// Shortest blob that is worth compressing, in bytes.
+pub(crate) const COMPRESS_BYTES_MIN: usize = 1 << 10;
+
+/// Uploads that broke off and wait to be resumed: how many, and how long, in seconds.
+pub(crate) const PARKED_UPLOADS_MAX: usize = 64;
+pub(crate) const PARKED_UPLOAD_SECS: u64 = 120;
+
+/// Directories of one tree that are walked. Bigger ones are refused.
+pub(crate) const TREE_DIRECTORIES_MAX: usize = 500_000;
+
+/// Directories in one message of a tree, if the client does not say, and their bytes.
+pub(crate) const TREE_PAGE_MAX: usize = 1000;
+pub(crate) const TREE_PAGE_BYTES_MAX: usize = 1 << 20;
+
+/// How long an execution goes on without anybody waiting for it, in milliseconds: after its
+/// client gave the call up, which some do to ask again at once; and after its connection broke,
+/// when the client has to connect first.
+pub(crate) const GRACE_AFTER_RESET_MS: u64 = 1_000;
+pub(crate) const GRACE_AFTER_DISCONNECT_MS: u64 = 15_000;
+
+/// How long a finished execution can be asked for, in seconds, and how many are kept for that.
+/// As long its outputs cannot be evicted.
+pub(crate) const FINISHED_SECS: u64 = 30;
+pub(crate) const FINISHED_MAX: usize = 1024;
+
+/// How long an execution waits for blobs that its own client is still sending, in seconds.
+pub(crate) const UPLOAD_WAIT_SECS: u64 = 120;
+
+/// Longest text that a client says about itself and that is kept, in bytes.
+pub(crate) const CLIENT_TEXT_BYTES_MAX: usize = 256;
+
+/// Least time between two messages of a watched status, and most, in milliseconds.
+pub(crate) const STATUS_INTERVAL_MIN_MS: u64 = 100;
+pub(crate) const STATUS_INTERVAL_MAX_MS: u64 = 5_000;
+
+const _: () = assert!(BATCH_BYTES_MAX < MESSAGE_BYTES_MAX);
+const _: () = assert!(INLINE_BYTES_MAX < MESSAGE_BYTES_MAX / 2);
+const _: () = assert!(CONNECTION_INLINE_BYTES_MAX >= INLINE_BYTES_MAX);
+const _: () = assert!(TREE_PAGE_BYTES_MAX < MESSAGE_BYTES_MAX / 2);

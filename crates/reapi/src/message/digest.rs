@@ -3,6 +3,7 @@
 use store::{Digest, DigestFunction};
 
 use crate::invalid::{In, Invalid, Problem};
+use crate::proto::re;
 use crate::wire::{put_element, put_message, put_signed};
 
 const DIGEST: In = In("Digest");
@@ -55,4 +56,20 @@ pub(crate) fn hex(digest: &Digest) -> [u8; 64] {
         pair[1] = DIGITS[usize::from(byte & 15)];
     }
     text
+}
+
+/// What a message's `digest_function` is for digests of this function.
+pub(crate) fn function_value(function: DigestFunction) -> i32 {
+    match function {
+        DigestFunction::Sha256 => re::digest_function::Value::Sha256.into(),
+        DigestFunction::Blake3 => re::digest_function::Value::Blake3.into(),
+    }
+}
+
+/// The message of a digest.
+pub(crate) fn to_message(digest: &Digest) -> re::Digest {
+    re::Digest {
+        hash: digest.hex(),
+        size_bytes: size(digest),
+    }
 }

@@ -5,9 +5,11 @@
 
 use std::time::{Duration, SystemTime};
 
+use bytes::Bytes;
+
 use super::time;
 use crate::invalid::{In, Invalid};
-use crate::wire::{put_bytes, put_message, put_number};
+use crate::wire::{put_bytes, put_element, put_message, put_number};
 
 const METADATA: In = In("ExecutedActionMetadata");
 const ANY: In = In("Any");
@@ -56,6 +58,8 @@ pub struct ExecutionMetadata {
     pub virtual_execution: Option<Duration>,
     /// What it used, if a farcc worker tells.
     pub usage: Option<ResourceUsage>,
+    /// What other workers tell: encoded messages of any type, handed on as they are.
+    pub auxiliary: Vec<Bytes>,
 }
 
 impl ExecutionMetadata {
@@ -67,7 +71,10 @@ impl ExecutionMetadata {
                 1 => metadata.worker = METADATA.at("worker", value.text())?.into(),
                 11 => {
                     let any = METADATA.at("auxiliary_metadata", value.bytes())?;
-                    metadata.usage = decode_usage(any)?.or(metadata.usage);
+                    match decode_usage(any)? {
+                        Some(usage) => metadata.usage = Some(usage),
+                        None => metadata.auxiliary.push(Bytes::copy_from_slice(any)),
+                    }
                 }
                 12 => {
                     let bytes = METADATA.at("virtual_execution_duration", value.bytes())?;
@@ -98,6 +105,9 @@ impl ExecutionMetadata {
                     put_bytes(out, 1, USAGE_TYPE.as_bytes());
                     put_message(out, 2, |out| usage.put_fields(out));
                 });
+            }
+            for any in &self.auxiliary {
+                put_element(out, 11, any);
             }
             time::put_duration(out, 12, self.virtual_execution);
         });

@@ -1,17 +1,24 @@
-//! The shapes of a call: one message or a stream of them, either way.
+//! The shapes of a call: one message or a stream of them, either way; and how long it takes room.
 //!
 //! A handler is a function from a request to an answer; here it meets the wire.
 
 use std::future::Future;
+use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
-use hyper::body::Incoming;
-use prost::Message;
+use bytes::Bytes;
+use futures_core::Stream;
+use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::{Instant, Sleep};
 use tonic::body::Body;
 use tonic::server::Grpc;
-use tonic::{Request, Response, Status};
+use tonic::{Request, Response, Status, Streaming};
 
-use crate::rpc::Codec;
+use super::connection::OpenCall;
+use crate::limits::REQUEST_PAUSE_SECS;
+use crate::rpc::{Codec, Decode, Encode};
 
 /// A handler as the service that tonic wants, for its one call.
 struct Once<F>(Option<F>);
@@ -37,15 +44,15 @@ where
 
 /// One message in, one out.
 pub(super) async fn unary<D, E, F, Answer>(
-    request: http::Request<Incoming>,
+    request: http::Request<RequestBody>,
     bytes_max: usize,
     handler: F,
 ) -> http::Response<Body>
 where
-    D: Message + Default + 'static,
-    E: Message + 'static,
+    D: Decode,
+    E: Encode,
     F: FnOnce(Request<D>) -> Answer,
-    Answer: Future<Output = Result<E, Status>> + Send + 'static,
+    Answer: Future<Output = Result<E, Status>>,
 {
     let handler = |request| {
         let answer = handler(request);
@@ -55,4 +62,199 @@ where
         .max_decoding_message_size(bytes_max)
         .unary(Once(Some(handler)), request)
         .await
+}
+
+/// One message in, a stream out.
+pub(super) async fn server_stream<D, E, S, F, Answer>(
+    request: http::Request<RequestBody>,
+    bytes_max: usize,
+    handler: F,
+) -> http::Response<Body>
+where
+    D: Decode,
+    E: Encode,
+    S: Stream<Item = Result<E, Status>> + Send + 'static,
+    F: FnOnce(Request<D>) -> Answer,
+    Answer: Future<Output = Result<S, Status>>,
+{
+    let handler = |request| {
+        let answer = handler(request);
+        async move { answer.await.map(Response::new) }
+    };
+    Grpc::new(Codec::<E, D>::new())
+        .max_decoding_message_size(bytes_max)
+        .server_streaming(Once(Some(handler)), request)
+        .await
+}
+
+/// A stream in, one message out.
+pub(super) async fn client_stream<D, E, F, Answer>(
+    request: http::Request<RequestBody>,
+    bytes_max: usize,
+    handler: F,
+) -> http::Response<Body>
+where
+    D: Decode,
+    E: Encode,
+    F: FnOnce(Streaming<D>) -> Answer,
+    Answer: Future<Output = Result<E, Status>>,
+{
+    let handler = |request: Request<Streaming<D>>| {
+        let answer = handler(request.into_inner());
+        async move { answer.await.map(Response::new) }
+    };
+    Grpc::new(Codec::<E, D>::new())
+        .max_decoding_message_size(bytes_max)
+        .client_streaming(Once(Some(handler)), request)
+        .await
+}
+
+/// Runs what waits for the disk or computes for long where it holds up nobody.
+pub(super) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, Status> {
+    tokio::task::spawn_blocking(work)
+        .await
+        .map_err(|error| Status::internal(format!("an operation on the store ended: {error}")))
+}
+
+/// What a client sends, as long as it sends: who pauses for too long has lost its turn.
+pub(super) struct RequestBody {
+    incoming: Incoming,
+    pause: Option<Pin<Box<Sleep>>>,
+    is_pausing: bool,
+}
+
+impl RequestBody {
+    pub(super) fn new(incoming: Incoming) -> RequestBody {
+        RequestBody {
+            incoming,
+            pause: None,
+            is_pausing: false,
+        }
+    }
+
+    fn poll_pause(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        let end = Instant::now() + Duration::from_secs(REQUEST_PAUSE_SECS);
+        let pause = self
+            .pause
+            .get_or_insert_with(|| Box::pin(tokio::time::sleep_until(end)));
+        if !std::mem::replace(&mut self.is_pausing, true) {
+            pause.as_mut().reset(end);
+        }
+        pause.as_mut().poll(context)
+    }
+}
+
+impl HttpBody for RequestBody {
+    type Data = Bytes;
+    type Error = Status;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        if let Poll::Ready(frame) = pin!(&mut self.incoming).poll_frame(context) {
+            self.is_pausing = false;
+            return Poll::Ready(frame.map(|frame| {
+                frame.map_err(|error| Status::unavailable(format!("the request broke: {error}")))
+            }));
+        }
+        self.poll_pause(context).map(|()| {
+            Some(Err(Status::deadline_exceeded(format!(
+                "nothing came for {REQUEST_PAUSE_SECS} seconds"
+            ))))
+        })
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.incoming.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.incoming.size_hint()
+    }
+}
+
+/// An answer, which takes room until it is sent.
+pub(super) struct AnswerBody {
+    body: Body,
+    _open: OpenCall,
+    _leave: Option<OwnedSemaphorePermit>,
+}
+
+impl AnswerBody {
+    pub(super) fn new(
+        body: Body,
+        open: OpenCall,
+        leave: Option<OwnedSemaphorePermit>,
+    ) -> AnswerBody {
+        AnswerBody {
+            body,
+            _open: open,
+            _leave: leave,
+        }
+    }
+}
+
+impl HttpBody for AnswerBody {
+    type Data = Bytes;
+    type Error = Status;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        pin!(&mut self.body).poll_frame(context)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+type Step<S, T> = Pin<Box<dyn Future<Output = Option<(T, S)>> + Send>>;
+
+/// A stream that a function makes step by step, out of a state.
+pub(super) struct Steps<S, T, F> {
+    step: Option<Step<S, T>>,
+    next: F,
+}
+
+/// See [`Steps`].
+pub(super) fn steps<S, T, F, Next>(state: S, mut next: F) -> impl Stream<Item = T> + Send
+where
+    S: Send + 'static,
+    T: Send + 'static,
+    F: FnMut(S) -> Next + Send + Unpin + 'static,
+    Next: Future<Output = Option<(T, S)>> + Send + 'static,
+{
+    let mut next = move |state| Box::pin(next(state)) as Step<S, T>;
+    Steps {
+        step: Some(next(state)),
+        next,
+    }
+}
+
+impl<S, T, F> Stream for Steps<S, T, F>
+where
+    F: FnMut(S) -> Step<S, T> + Unpin,
+{
+    type Item = T;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<T>> {
+        let Some(step) = self.step.as_mut() else {
+            return Poll::Ready(None);
+        };
+        let done = std::task::ready!(step.as_mut().poll(context));
+        self.step = None;
+        Poll::Ready(done.map(|(item, state)| {
+            self.step = Some((self.next)(state));
+            item
+        }))
+    }
 }

@@ -10,19 +10,23 @@ use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use hyper::body::Incoming;
 use hyper::server::conn::http2;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::Instant;
 
 use super::Services;
 use super::dispatch::dispatch;
+use super::uploads::Uploads;
 use crate::limits::{
-    CONNECTION_WINDOW_BYTES, FIRST_CALL_SECS, HEADERS_BYTES_MAX, IDLE_CHECK_SECS, IDLE_SECS,
-    PING_INTERVAL_SECS, PING_TIMEOUT_SECS, STREAM_WINDOW_BYTES, STREAMS_MAX,
+    BATCH_CALLS_MAX, CONNECTION_INLINE_BYTES_MAX, CONNECTION_WINDOW_BYTES, FIRST_CALL_SECS,
+    HEADERS_BYTES_MAX, IDLE_CHECK_SECS, IDLE_SECS, PING_INTERVAL_SECS, PING_TIMEOUT_SECS,
+    STREAM_CALLS_MAX, STREAM_WINDOW_BYTES, STREAMS_MAX,
 };
 
 /// Why a connection ended before its time.
@@ -39,8 +43,26 @@ pub enum ConnectionError {
 /// What the calls of one connection share.
 #[derive(Debug)]
 pub(super) struct Connection {
+    pub(super) peer: SocketAddr,
+    /// Blobs on their way in.
+    pub(super) uploads: Uploads,
+    /// Room for outputs inside of results, in bytes.
+    pub(super) inline_room: Arc<Semaphore>,
+    batch_calls: Arc<Semaphore>,
+    stream_calls: Arc<Semaphore>,
     is_closed: AtomicBool,
     calls: Mutex<Calls>,
+}
+
+/// What a call may cost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Weight {
+    /// Short messages.
+    Small,
+    /// A message of full length, either way.
+    Batch,
+    /// A stream of them.
+    Stream,
 }
 
 #[derive(Debug)]
@@ -51,8 +73,13 @@ struct Calls {
 }
 
 impl Connection {
-    fn new() -> Connection {
+    fn new(peer: SocketAddr) -> Connection {
         Connection {
+            peer,
+            uploads: Uploads::default(),
+            inline_room: Arc::new(Semaphore::new(CONNECTION_INLINE_BYTES_MAX)),
+            batch_calls: Arc::new(Semaphore::new(BATCH_CALLS_MAX)),
+            stream_calls: Arc::new(Semaphore::new(STREAM_CALLS_MAX)),
             is_closed: AtomicBool::new(false),
             calls: Mutex::new(Calls {
                 open: 0,
@@ -60,6 +87,22 @@ impl Connection {
                 quiet_since: Instant::now(),
             }),
         }
+    }
+
+    /// Whether it ended: then a call that is dropped was not given up by the client.
+    pub(super) fn is_closed(&self) -> bool {
+        self.is_closed.load(Ordering::Acquire)
+    }
+
+    /// Waits until a call of this weight may be at work. What is returned is its leave.
+    pub(super) async fn admit(&self, weight: Weight) -> Option<OwnedSemaphorePermit> {
+        let calls = match weight {
+            Weight::Small => return None,
+            Weight::Batch => &self.batch_calls,
+            Weight::Stream => &self.stream_calls,
+        };
+        // They are never closed.
+        Arc::clone(calls).acquire_owned().await.ok()
     }
 
     /// Counts a call until what is returned is dropped.
@@ -129,19 +172,19 @@ impl Drop for CloseOnDrop {
 /// Why it ended before the client closed it.
 pub async fn serve_connection<IO>(
     io: IO,
-    _peer: SocketAddr,
+    peer: SocketAddr,
     services: Services,
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), ConnectionError>
 where
     IO: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
-    let connection = Arc::new(Connection::new());
+    let connection = Arc::new(Connection::new(peer));
     let _close = CloseOnDrop(Arc::clone(&connection));
     let calls = Arc::clone(&connection);
     let service = service_fn(move |request: http::Request<Incoming>| {
-        let (services, connection) = (services.clone(), Arc::clone(&calls));
-        async move { Ok::<_, Infallible>(dispatch(services, connection, request).await) }
+        let answer = dispatch(&services, &calls, request);
+        async move { Ok::<_, Infallible>(answer.await) }
     });
     let mut serving = pin!(builder().serve_connection(TokioIo::new(io), service));
     let mut shutdown = pin!(shutdown);

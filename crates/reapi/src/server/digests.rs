@@ -3,6 +3,7 @@
 use store::{Digest, DigestFunction};
 use tonic::Status;
 
+use super::failure;
 use crate::message::digest;
 use crate::proto::re;
 use crate::proto::re::digest_function::Value;
@@ -27,14 +28,27 @@ pub(super) fn from_message(
     function: DigestFunction,
     message: &re::Digest,
 ) -> Result<Digest, Status> {
-    digest::from_parts(function, &message.hash, message.size_bytes)
-        .map_err(|error| Status::invalid_argument(error.to_string()))
+    digest::from_parts(function, &message.hash, message.size_bytes).map_err(failure::invalid)
 }
 
-/// The message of a digest.
-pub(super) fn to_message(digest: &Digest) -> re::Digest {
-    re::Digest {
-        hash: digest.hex(),
-        size_bytes: digest::size(digest),
+/// Checks a list of digests.
+pub(super) fn list(
+    function: DigestFunction,
+    messages: &[re::Digest],
+) -> Result<Vec<Digest>, Status> {
+    let digests = messages.iter();
+    let digests = digests.map(|message| from_message(function, message));
+    digests.collect()
+}
+
+/// Checks a digest that must be there.
+pub(super) fn required(
+    function: DigestFunction,
+    field: &str,
+    message: Option<&re::Digest>,
+) -> Result<Digest, Status> {
+    match message {
+        Some(message) => from_message(function, message),
+        None => Err(Status::invalid_argument(format!("{field} is missing"))),
     }
 }

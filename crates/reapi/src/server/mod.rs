@@ -7,17 +7,30 @@
 //! Instance names are accepted and ignored: a worker has one store and runs one kind of job, and
 //! clients are configured with all sorts of names.
 
+mod action_cache;
+mod byte_stream;
 mod call;
 mod capabilities;
 mod cas;
+mod client;
+mod complete;
 mod connection;
 mod digests;
 mod dispatch;
+mod execution;
+mod failure;
+mod get_tree;
+mod inline;
+mod status;
+mod uploads;
 
 use std::sync::Arc;
 
 use store::Store;
+use tokio::sync::watch;
 
+use self::byte_stream::Parked;
+use self::execution::Operations;
 use crate::executor::Executor;
 
 pub use connection::{ConnectionError, serve_connection};
@@ -32,6 +45,9 @@ pub struct Services {
 struct Shared {
     store: Store,
     executor: Arc<dyn Executor>,
+    parked: Parked,
+    operations: Operations,
+    status_changes: watch::Sender<()>,
 }
 
 impl std::fmt::Debug for Services {
@@ -45,7 +61,19 @@ impl Services {
     #[must_use]
     pub fn new(store: Store, executor: Arc<dyn Executor>) -> Services {
         Services {
-            shared: Arc::new(Shared { store, executor }),
+            shared: Arc::new(Shared {
+                store,
+                executor,
+                parked: Parked::default(),
+                operations: Operations::default(),
+                status_changes: watch::Sender::new(()),
+            }),
         }
+    }
+
+    /// Says that the executor's status has changed, so that those who watch it are told. To be
+    /// called when a job is queued, starts or ends.
+    pub fn status_changed(&self) {
+        self.shared.status_changes.send_replace(());
     }
 }

@@ -1,0 +1,11 @@
+//! The services as clients see them, over connections in memory.
+//!
+//! The client here is generated from the specification and has nothing of this crate in it.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "these are tests; clippy exempts only what is in a `#[test]` function"
+)]
+
+mod execution;
+mod harness;
