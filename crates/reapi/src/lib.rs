@@ -5,14 +5,18 @@
 //!
 //! - `path`, `invalid`, `wire`: names and paths, what can be wrong, bytes;
 //! - `message`: what lives in the content-addressed store;
+//! - `merkle`: input roots in the making;
 //! - `executor`: the seam to whoever runs commands; `status`: how a worker is;
+//! - [`client`]: asks servers, of this project and others;
 //! - `server`: the services, and one connection of them.
 #![forbid(unsafe_code)]
 
+pub mod client;
 mod compression;
 mod executor;
 mod invalid;
 mod limits;
+mod merkle;
 mod message;
 mod path;
 mod proto;
@@ -25,6 +29,7 @@ mod wire;
 pub use executor::{Client, ExecuteError, Executor, Job, Progress, Stage};
 pub use invalid::{Invalid, Problem};
 pub use limits::{DIRECTORY_BYTES_MAX, TREE_BYTES_MAX};
+pub use merkle::{Entry, InputRoot, MerkleProblem, MerkleTree};
 pub use message::action::Action;
 pub use message::command::{Command, OutputDirectoryFormat, OutputKind, OutputPath};
 pub use message::directory::{Directory, DirectoryNode, FileNode, NodeProperties, SymlinkNode};

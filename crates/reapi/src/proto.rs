@@ -62,6 +62,26 @@ impl From<WorkerStatus> for WorkerStatusMessage {
     }
 }
 
+impl From<WorkerStatusMessage> for WorkerStatus {
+    fn from(message: WorkerStatusMessage) -> WorkerStatus {
+        WorkerStatus {
+            slots: message.slots,
+            running: message.running,
+            queued: message.queued,
+            load_milli: message.load_milli,
+            memory_free_bytes: message.memory_free_bytes,
+            memory_total_bytes: message.memory_total_bytes,
+            speed_milli: message.speed_milli,
+            store_bytes: message.store_bytes,
+            store_limit_bytes: message.store_limit_bytes,
+            version: message.version,
+            architecture: message.architecture,
+            system: message.system,
+            is_draining: message.is_draining,
+        }
+    }
+}
+
 /// `google.protobuf.Any`: a message of any type.
 #[derive(Clone, PartialEq, prost::Message)]
 pub(crate) struct Any {

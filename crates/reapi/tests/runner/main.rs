@@ -7,5 +7,6 @@
     reason = "these are tests; clippy exempts only what is in a `#[test]` function"
 )]
 
+mod client;
 mod execution;
 mod harness;
