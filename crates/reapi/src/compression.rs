@@ -83,7 +83,6 @@ impl Unpacker {
 }
 
 /// Decompresses to exactly as many bytes as were announced.
-#[cfg(test)]
 pub(crate) fn unpack(
     unpacker: &mut Unpacker,
     packed: &[u8],

@@ -24,6 +24,7 @@ mod resource;
 mod rpc;
 mod server;
 mod status;
+mod steps;
 mod wire;
 
 pub use executor::{Client, ExecuteError, Executor, Job, Progress, Stage};

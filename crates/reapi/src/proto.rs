@@ -82,6 +82,10 @@ impl From<WorkerStatusMessage> for WorkerStatus {
     }
 }
 
+/// The header by which a client promises to come back only if its connection broke: an execution
+/// whose call it resets need not go on.
+pub(crate) const RESET_CANCELS: &str = "farcc-reset-cancels";
+
 /// `google.protobuf.Any`: a message of any type.
 #[derive(Clone, PartialEq, prost::Message)]
 pub(crate) struct Any {

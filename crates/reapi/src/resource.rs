@@ -78,13 +78,11 @@ impl Resource {
     }
 
     /// The name to write under.
-    #[cfg(test)]
     pub(crate) fn upload_name(&self, instance: &str, uuid: &str) -> String {
         format!("{}{UPLOADS}/{uuid}/{self}", prefix(instance))
     }
 
     /// The name to read under.
-    #[cfg(test)]
     pub(crate) fn read_name(&self, instance: &str) -> String {
         format!("{}{self}", prefix(instance))
     }
@@ -97,7 +95,6 @@ fn check_length(name: &str) -> Result<(), ResourceProblem> {
     Ok(())
 }
 
-#[cfg(test)]
 fn prefix(instance: &str) -> String {
     if instance.is_empty() {
         String::new()

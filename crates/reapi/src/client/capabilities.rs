@@ -1,12 +1,17 @@
 //! What a server says of itself.
 
 use store::DigestFunction;
+use tonic::client::Grpc;
 
-use super::{CallError, Client};
+use super::{CallError, Http2, Shared};
 use crate::limits::BATCH_BYTES_MAX;
 use crate::proto::re;
 use crate::proto::re::compressor::Value as Compressor;
 use crate::proto::re::digest_function::Value as Function;
+
+/// The versions of the protocol that are spoken here.
+const API_LOWEST: (i32, i32) = (2, 0);
+const API_HIGHEST: (i32, i32) = (2, 11);
 
 /// What a server can do, as far as it matters here.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,15 +47,41 @@ impl Default for Capabilities {
     }
 }
 
-impl Client {
-    pub(super) async fn ask_capabilities(&self) -> Result<Capabilities, CallError> {
-        let path = "/build.bazel.remote.execution.v2.Capabilities/GetCapabilities";
-        let request = re::GetCapabilitiesRequest {
-            instance_name: self.instance.clone(),
-        };
-        let answer: re::ServerCapabilities = self.unary(path, request).await?;
-        Ok(read(&answer))
+/// Asks a server.
+pub(super) async fn ask(shared: &Shared, grpc: Grpc<Http2>) -> Result<Capabilities, CallError> {
+    let path = "/build.bazel.remote.execution.v2.Capabilities/GetCapabilities";
+    let request = re::GetCapabilitiesRequest {
+        instance_name: shared.instance.clone(),
+    };
+    let answer: re::ServerCapabilities = shared.unary(grpc, path, request).await?;
+    check_version(&answer)?;
+    Ok(read(&answer))
+}
+
+/// A server that says nothing about versions is taken as it is.
+fn check_version(answer: &re::ServerCapabilities) -> Result<(), CallError> {
+    let version = |version: &Option<crate::proto::SemVer>| {
+        let version = version.as_ref();
+        version.map(|version| (version.major, version.minor))
+    };
+    let lowest = version(&answer.low_api_version).or(version(&answer.deprecated_api_version));
+    let highest = version(&answer.high_api_version);
+    let is_too_new = lowest.is_some_and(|lowest| lowest > API_HIGHEST);
+    let is_too_old = highest.is_some_and(|highest| highest < API_LOWEST && highest != (0, 0));
+    if !is_too_new && !is_too_old {
+        return Ok(());
     }
+    let text = |version: Option<(i32, i32)>| match version {
+        Some((major, minor)) => format!("{major}.{minor}"),
+        None => "?".into(),
+    };
+    Err(CallError::Unsupported(format!(
+        "the server speaks versions {} to {} of the Remote Execution API; {} to {} are spoken here",
+        text(lowest),
+        text(highest),
+        text(Some(API_LOWEST)),
+        text(Some(API_HIGHEST)),
+    )))
 }
 
 fn read(answer: &re::ServerCapabilities) -> Capabilities {
@@ -84,11 +115,13 @@ fn read(answer: &re::ServerCapabilities) -> Capabilities {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::proto::SemVer;
 
     #[test]
     fn a_server_that_says_nothing_is_taken_at_its_least() {
         let known = read(&re::ServerCapabilities::default());
         assert_eq!(known, Capabilities::default());
+        assert_eq!(check_version(&re::ServerCapabilities::default()), Ok(()));
     }
 
     #[test]
@@ -104,5 +137,27 @@ mod tests {
         assert_eq!(read(&answer(0)).batch_bytes_max, BATCH_BYTES_MAX);
         assert_eq!(read(&answer(-1)).batch_bytes_max, BATCH_BYTES_MAX);
         assert_eq!(read(&answer(i64::MAX)).batch_bytes_max, BATCH_BYTES_MAX);
+    }
+
+    #[test]
+    fn versions_must_overlap() {
+        let check = |low: (i32, i32), high: (i32, i32)| {
+            let version = |(major, minor)| SemVer {
+                major,
+                minor,
+                ..SemVer::default()
+            };
+            check_version(&re::ServerCapabilities {
+                low_api_version: Some(version(low)),
+                high_api_version: Some(version(high)),
+                ..re::ServerCapabilities::default()
+            })
+        };
+        for (low, high) in [((2, 0), (2, 0)), ((2, 1), (2, 12)), ((2, 11), (3, 0))] {
+            assert_eq!(check(low, high), Ok(()));
+        }
+        for (low, high) in [((1, 0), (1, 9)), ((2, 12), (2, 12)), ((3, 0), (3, 0))] {
+            assert!(check(low, high).is_err());
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! HTTP/2 on an open connection, for one client.
 //!
-//! Hyper's connection is used directly: a channel that reconnects and buffers by itself would hide what the caller has
-//! to know, which is when a connection is over.
+//! Hyper's connection is used directly: a channel that reconnects and buffers by itself would hide
+//! what the caller has to know, which is when a connection is over.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -17,7 +17,8 @@ use tonic::body::Body;
 use super::failure::CallError;
 use crate::limits::{PING_INTERVAL_SECS, PING_TIMEOUT_SECS};
 
-/// Bytes that the server may send in one call before it must wait for us to read, and on the connection.
+/// Bytes that the server may send in one call before it must wait for us to read, and on the
+/// connection. Whoever calls reads at once, so these bound nothing but a burst.
 const STREAM_WINDOW_BYTES: u32 = 1 << 20;
 const CONNECTION_WINDOW_BYTES: u32 = 16 << 20;
 

@@ -1,27 +1,28 @@
 //! Executing an action: one call, which tells how far it is until its result comes.
+//!
+//! The call may break off while the server goes on. It is taken up again by the operation's name,
+//! on another connection if need be; if the server has forgotten it, the action is executed again,
+//! which is always safe.
 
-use bytes::Bytes;
-use http::uri::PathAndQuery;
 use prost::Message;
 use store::Digest;
-use tonic::{Code, Status};
+use tonic::metadata::AsciiMetadataValue;
+use tonic::{Code, Streaming};
 
-use super::{CallError, Client, to_message};
+use super::{CallError, Client};
 use crate::executor::Stage;
+use crate::message::digest;
 use crate::message::result::ActionResult;
-use crate::proto::{
-    ExecuteResponse, METADATA_TYPE, Operation, PreconditionFailure, RESPONSE_TYPE, RpcStatus, re,
-};
-use crate::resource::Resource;
-use crate::rpc::Codec;
+use crate::proto::{ExecuteResponse, METADATA_TYPE, Operation, RESET_CANCELS, RESPONSE_TYPE, re};
 
-/// How often a call that broke off without an answer is taken up again on the same connection.
-const RESUMED_MAX: usize = 3;
+/// How often an execution is begun or taken up again before the server is taken for broken.
+const CALLS_MAX: usize = 5;
 
 /// What is wanted.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Wanted {
-    /// Outputs to have inside of the result, by the names that the command gives them, as far as the server likes to.
+    /// Outputs to have inside of the result, by the names that the command gives them, as far as
+    /// the server likes to.
     pub inline: Vec<String>,
     /// Run it even if its result is known.
     pub skip_cache: bool,
@@ -40,95 +41,134 @@ pub struct Executed {
     pub message: String,
 }
 
+/// How one call ended that did not fail.
+enum Ended {
+    Done(Box<Executed>),
+    /// Without an answer; the server may still be at it.
+    BrokeOff,
+    /// The server does not know the execution any more.
+    Forgotten,
+}
+
 impl Client {
-    /// Executes an action whose blobs the server has, or is being sent on this connection at this time. `stage` hears
-    /// how far it is.
+    /// Executes an action whose blobs the server has; a farcc worker also if they are being sent
+    /// on this connection at this time. `stage` hears how far it is. Dropping the future cancels
+    /// the execution.
     ///
     /// # Errors
-    /// [`CallError::Missing`] names what the server lacks; anything else that can go wrong with a call. That a command
-    /// fails is no error.
+    /// [`CallError::Missing`] names what the server lacks; anything else that can go wrong with a
+    /// call. That a command fails is no error.
     pub async fn execute(
         &self,
         action: &Digest,
         wanted: &Wanted,
-        mut stage: impl FnMut(Stage),
+        stage: impl FnMut(Stage),
     ) -> Result<Executed, CallError> {
+        let no_more = async || Err(CallError::Unavailable("the connection broke".into()));
+        self.execute_over(action, wanted, stage, no_more).await
+    }
+
+    /// The same, on another connection if this one breaks. The execution goes on meanwhile.
+    ///
+    /// # Errors
+    /// As of [`execute`](Client::execute), and what `connect` says.
+    pub async fn execute_over(
+        &self,
+        action: &Digest,
+        wanted: &Wanted,
+        mut stage: impl FnMut(Stage),
+        mut connect: impl AsyncFnMut() -> Result<Client, CallError>,
+    ) -> Result<Executed, CallError> {
+        let mut client = self.clone();
         let mut operation = String::new();
-        let path = "/build.bazel.remote.execution.v2.Execution/Execute";
-        let request = re::ExecuteRequest {
-            instance_name: self.instance.clone(),
+        for _ in 0..CALLS_MAX {
+            let called = client.call(action, wanted, &mut operation, &mut stage);
+            match called.await {
+                Ok(Ended::Done(executed)) => return Ok(*executed),
+                Ok(Ended::BrokeOff) => {}
+                Ok(Ended::Forgotten) => operation.clear(),
+                Err(CallError::Unavailable(_)) if client.is_closed() => {
+                    client = connect().await?;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        let text = format!("no result came in {CALLS_MAX} calls");
+        Err(CallError::Unavailable(text))
+    }
+
+    /// Begins an execution, or takes it up again if its operation is known.
+    async fn call(
+        &self,
+        action: &Digest,
+        wanted: &Wanted,
+        operation: &mut String,
+        stage: &mut impl FnMut(Stage),
+    ) -> Result<Ended, CallError> {
+        let function = self.shared.function;
+        let opened = if operation.is_empty() {
+            let path = "/build.bazel.remote.execution.v2.Execution/Execute";
+            let request = self.execution_request(self.execute_request(action, wanted));
+            self.server_stream(path, request).await
+        } else {
+            let path = "/build.bazel.remote.execution.v2.Execution/WaitExecution";
+            let name = operation.clone();
+            let request = self.execution_request(re::WaitExecutionRequest { name });
+            match self.server_stream(path, request).await {
+                Err(status) if status.code() == Code::NotFound => return Ok(Ended::Forgotten),
+                opened => opened,
+            }
+        };
+        let opened = opened.map_err(|status| CallError::of_execution_call(function, status));
+        self.follow(opened?, operation, stage).await
+    }
+
+    fn execute_request(&self, action: &Digest, wanted: &Wanted) -> re::ExecuteRequest {
+        let priority = wanted.priority;
+        re::ExecuteRequest {
+            instance_name: self.instance(),
             skip_cache_lookup: wanted.skip_cache,
-            action_digest: Some(to_message(action)),
-            execution_policy: (wanted.priority != 0).then_some(re::ExecutionPolicy {
-                priority: wanted.priority,
-            }),
+            action_digest: Some(digest::to_message(action)),
+            execution_policy: (priority != 0).then_some(re::ExecutionPolicy { priority }),
             results_cache_policy: None,
             digest_function: self.digest_function(),
             inline_stdout: true,
             inline_stderr: true,
             inline_output_files: wanted.inline.clone(),
-        };
-        let codec = Codec::<re::ExecuteRequest, Operation>::new();
-        let mut grpc = self.grpc();
-        grpc.ready().await?;
-        let path = PathAndQuery::from_static(path);
-        let answer = grpc.server_streaming(self.request(request), path, codec);
-        let stream = answer
-            .await
-            .map_err(|status| self.refused(&status))?
-            .into_inner();
-        let mut ended = self.follow(stream, &mut operation, &mut stage).await?;
-        for _ in 0..RESUMED_MAX {
-            match ended {
-                Some(executed) => return Ok(executed),
-                None if operation.is_empty() => break,
-                None => ended = self.wait(&mut operation, &mut stage).await?,
-            }
         }
-        ended.ok_or_else(|| CallError::Unavailable("the answer never came".into()))
     }
 
-    /// Takes up an execution whose answer broke off.
-    async fn wait(
-        &self,
-        operation: &mut String,
-        stage: &mut impl FnMut(Stage),
-    ) -> Result<Option<Executed>, CallError> {
-        let path = "/build.bazel.remote.execution.v2.Execution/WaitExecution";
-        let request = re::WaitExecutionRequest {
-            name: operation.clone(),
-        };
-        let codec = Codec::<re::WaitExecutionRequest, Operation>::new();
-        let mut grpc = self.grpc();
-        grpc.ready().await?;
-        let path = PathAndQuery::from_static(path);
-        let answer = grpc.server_streaming(self.request(request), path, codec);
-        let stream = answer
-            .await
-            .map_err(|status| self.refused(&status))?
-            .into_inner();
-        self.follow(stream, operation, stage).await
+    /// A farcc worker is told that it need not wait for us if we reset the call.
+    fn execution_request<M>(&self, message: M) -> tonic::Request<M> {
+        let mut request = self.request(message);
+        let value = AsciiMetadataValue::from_static("1");
+        request.metadata_mut().insert(RESET_CANCELS, value);
+        request
     }
 
-    /// Hears an execution out. `None` if it broke off without an answer.
+    /// Hears an execution out.
     async fn follow(
         &self,
-        mut stream: tonic::Streaming<Operation>,
+        mut stream: Streaming<Operation>,
         operation: &mut String,
         stage: &mut impl FnMut(Stage),
-    ) -> Result<Option<Executed>, CallError> {
+    ) -> Result<Ended, CallError> {
         loop {
             let update = match stream.message().await {
                 Ok(Some(update)) => update,
-                Ok(None) => return Ok(None),
-                Err(_) if !operation.is_empty() && !self.is_closed() => return Ok(None),
-                Err(status) => return Err(self.refused(&status)),
+                Ok(None) => return Ok(Ended::BrokeOff),
+                // Servers and what is before them end calls that take long, some with an error.
+                Err(_) if !operation.is_empty() && !self.is_closed() => return Ok(Ended::BrokeOff),
+                Err(status) => {
+                    let function = self.shared.function;
+                    return Err(CallError::of_execution_call(function, status));
+                }
             };
             if !update.name.is_empty() {
                 operation.clone_from(&update.name);
             }
             if update.done {
-                return self.finish(update).map(Some);
+                return self.finish(update).map(|done| Ended::Done(Box::new(done)));
             }
             if let Some(now) = stage_of(&update) {
                 stage(now);
@@ -137,8 +177,9 @@ impl Client {
     }
 
     fn finish(&self, operation: Operation) -> Result<Executed, CallError> {
+        let function = self.shared.function;
         if let Some(error) = operation.error {
-            return Err(self.failure(&error));
+            return Err(CallError::of_execution(function, &error));
         }
         let nonsense = |text: &str| CallError::Nonsense(text.to_owned());
         let response = operation
@@ -148,52 +189,15 @@ impl Client {
         let response = ExecuteResponse::decode(response.value)
             .map_err(|error| nonsense(&error.to_string()))?;
         if let Some(status) = response.status.filter(|status| status.code != 0) {
-            return Err(self.failure(&status));
+            return Err(CallError::of_execution(function, &status));
         }
-        let bytes: Bytes = response
+        let bytes = response
             .result
             .ok_or_else(|| nonsense("an execution ended without a result"))?;
-        let result = ActionResult::decode(self.function, &bytes)
-            .map_err(|error| nonsense(&error.to_string()))?;
         Ok(Executed {
-            result,
+            result: self.decode_result(&bytes)?,
             from_cache: response.cached_result,
             message: response.message,
-        })
-    }
-
-    /// A call that ended with an error. Its details are the same as those of an operation.
-    fn refused(&self, status: &Status) -> CallError {
-        match RpcStatus::decode(status.details()) {
-            Ok(told) if !told.details.is_empty() => self.failure(&told),
-            _ => CallError::from(status.clone()),
-        }
-    }
-
-    /// A final answer that is an error. Missing blobs are told in its details.
-    fn failure(&self, status: &RpcStatus) -> CallError {
-        if status.code == i32::from(Code::FailedPrecondition) {
-            let details = status.details.iter();
-            let missing: Vec<Digest> = details
-                .filter(|any| any.type_url.ends_with("google.rpc.PreconditionFailure"))
-                .filter_map(|any| PreconditionFailure::decode(any.value.clone()).ok())
-                .flat_map(|failure| failure.violations)
-                .filter(|violation| violation.r#type == "MISSING")
-                .filter_map(|violation| self.subject(&violation.subject))
-                .collect();
-            if !missing.is_empty() {
-                return CallError::Missing(missing);
-            }
-        }
-        CallError::of_code(status.code.into(), &status.message)
-    }
-
-    /// `blobs/HASH/SIZE`.
-    fn subject(&self, text: &str) -> Option<Digest> {
-        let named = Resource::parse_read(text).ok()?.digest;
-        Some(Digest {
-            function: self.function,
-            ..named
         })
     }
 }

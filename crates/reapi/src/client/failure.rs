@@ -1,21 +1,35 @@
 //! Why a call failed, as far as it matters to what the caller does next.
 
-use store::Digest;
+use std::error::Error;
+
+use prost::Message;
+use store::{Digest, DigestFunction};
 use tonic::{Code, Status};
+
+use crate::proto::{PreconditionFailure, RpcStatus};
+use crate::resource::Resource;
 
 /// Why a call failed. Texts are the server's own words where there are some.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CallError {
-    /// The other side does not speak this protocol: it hung up at our greeting, answered something else, or does not
-    /// know the call.
+    /// The other side does not speak this protocol: it hung up at our greeting, answered something
+    /// else, or does not know the call.
     #[error("does not speak the Remote Execution API ({0})")]
     NotSpoken(String),
     /// The connection broke, or the server says that it is not available.
     #[error("{0}")]
     Unavailable(String),
-    /// Blobs that an action needs are not there.
+    /// Blobs that an action needs, or that were asked for, are not there.
     #[error("{} blobs are missing", .0.len())]
     Missing(Vec<Digest>),
+    /// The bytes of a blob that was to be sent are not those of its digest, or cannot be read.
+    #[error("blob {digest} was not taken: {text}")]
+    NotTaken {
+        /// The blob.
+        digest: Digest,
+        /// Why.
+        text: String,
+    },
     /// The server lacks something that is needed.
     #[error("{0}")]
     Unsupported(String),
@@ -62,12 +76,55 @@ impl CallError {
             _ => CallError::Refused(text),
         }
     }
+
+    /// A final answer about an execution. Missing blobs are told in its details.
+    pub(super) fn of_execution(function: DigestFunction, status: &RpcStatus) -> CallError {
+        if status.code == i32::from(Code::FailedPrecondition) {
+            let missing = missing(function, status);
+            if !missing.is_empty() {
+                return CallError::Missing(missing);
+            }
+        }
+        CallError::of_code(status.code.into(), &status.message)
+    }
+
+    /// The same where the call itself failed with it: then the details are behind the code.
+    pub(super) fn of_execution_call(function: DigestFunction, status: Status) -> CallError {
+        if status.code() == Code::FailedPrecondition
+            && let Ok(details) = RpcStatus::decode(status.details())
+        {
+            let missing = missing(function, &details);
+            if !missing.is_empty() {
+                return CallError::Missing(missing);
+            }
+        }
+        status.into()
+    }
+}
+
+/// The missing blobs that are named in a failed precondition.
+fn missing(function: DigestFunction, status: &RpcStatus) -> Vec<Digest> {
+    let details = status.details.iter();
+    details
+        .filter(|any| any.type_url.ends_with("google.rpc.PreconditionFailure"))
+        .filter_map(|any| PreconditionFailure::decode(any.value.clone()).ok())
+        .flat_map(|failure| failure.violations)
+        .filter(|violation| violation.r#type == "MISSING")
+        .filter_map(|violation| subject(function, &violation.subject))
+        .collect()
+}
+
+/// `blobs/HASH/SIZE`. Some servers leave the function out whatever it is, as it is our own
+/// action's.
+fn subject(function: DigestFunction, text: &str) -> Option<Digest> {
+    let named = Resource::parse_read(text).ok()?.digest;
+    Some(Digest { function, ..named })
 }
 
 impl From<Status> for CallError {
     fn from(status: Status) -> CallError {
         // What the connection did is behind tonic's words.
-        if let Some(source) = std::error::Error::source(&status)
+        if let Some(source) = status.source()
             && let Some(error) = source.downcast_ref::<hyper::Error>()
         {
             return CallError::broken(error);
@@ -82,7 +139,7 @@ impl From<hyper::Error> for CallError {
     }
 }
 
-fn with_causes(error: &dyn std::error::Error) -> String {
+fn with_causes(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {

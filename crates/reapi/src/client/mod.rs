@@ -1,35 +1,50 @@
 //! The client of a Remote Execution server: a farcc worker, or any other that speaks the protocol.
 //!
-//! One [`Client`] is one HTTP/2 connection on which many calls run at once. It honours what the server says of itself
-//! ([`Capabilities`]); it does not know which blobs a server has, nor where blobs come from.
+//! One [`Client`] is one HTTP/2 connection on which many calls run at once. It honours what the
+//! server says of itself ([`Capabilities`]), and checks what it gets. It does not know which blobs
+//! a server has, nor where blobs come from, and it does not connect by itself: whoever makes the
+//! connection decides about proxies and encryption, and has to know when it is over.
+//!
+//! - `connection`: HTTP/2; `capabilities`: what the server can do; `failure`: why calls fail;
+//! - `upload`, `download`: blobs there and back; `results`: the action cache;
+//! - `execute`: actions done; `status`: how a farcc worker is.
 
-mod blobs;
 mod capabilities;
 mod connection;
+mod download;
 mod execute;
 mod failure;
+mod results;
+mod status;
+mod upload;
 
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
+use futures_core::Stream;
 use http::Uri;
 use http::uri::PathAndQuery;
 use store::{Digest, DigestFunction};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tonic::Request;
 use tonic::client::Grpc;
 use tonic::metadata::{BinaryMetadataValue, MetadataValue};
+use tonic::{Request, Status, Streaming};
 
 use crate::compression::BlobPacker;
 use crate::limits::{COMPRESS_BYTES_MIN, MESSAGE_BYTES_MAX};
-use crate::proto::{GetStatusRequest, WorkerStatusMessage, re};
+use crate::message::digest;
+use crate::proto::re;
+use crate::resource::{Encoding, Resource};
 use crate::rpc::{Codec, Decode, Encode};
-use crate::status::WorkerStatus;
 
 pub use capabilities::Capabilities;
 use connection::Http2;
 pub use execute::{Executed, Wanted};
 pub use failure::CallError;
+
+/// Longest message that is taken from a server, in bytes. Some send more than gRPC's usual 4 MiB
+/// when outputs are inside of results.
+const RECEIVED_BYTES_MAX: usize = 4 * MESSAGE_BYTES_MAX;
 
 /// Who calls, as servers show it in their logs.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -42,25 +57,37 @@ pub struct Caller {
     pub invocation_id: String,
 }
 
+/// Whom a client calls.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Target<'a> {
+    /// Host and port, as in a URL.
+    pub authority: &'a str,
+    /// Which of its parts, where a server has several.
+    pub instance: &'a str,
+}
+
 /// A connection to a server. Cheap to clone: clones share it.
 #[derive(Debug, Clone)]
 pub struct Client {
     http: Http2,
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
     origin: Uri,
     capabilities: Capabilities,
     function: DigestFunction,
     instance: String,
     caller: BinaryMetadataValue,
-    packer: Arc<Mutex<BlobPacker>>,
+    packer: Mutex<BlobPacker>,
 }
 
 impl Client {
-    /// Greets a server over an open connection and asks what it can. The connection is driven by a task of the current
-    /// `LocalSet` until the last clone is dropped or the server hangs up.
+    /// [`connect_to`](Client::connect_to) a server with one instance, which has no name.
     ///
     /// # Errors
-    /// [`CallError::NotSpoken`] if the other side does not speak HTTP/2 or not this protocol; anything else that can
-    /// go wrong with a call.
+    /// As there.
     pub async fn connect<T>(
         io: T,
         authority: &str,
@@ -70,35 +97,61 @@ impl Client {
     where
         T: AsyncRead + AsyncWrite + Unpin + 'static,
     {
-        let origin: Uri = format!("http://{authority}")
+        let instance = "";
+        let target = Target {
+            authority,
+            instance,
+        };
+        Client::connect_to(io, target, caller, function).await
+    }
+
+    /// Greets a server over an open connection and asks what it can. The connection is driven by a
+    /// task of the current `LocalSet` until the last clone is dropped or the server hangs up.
+    ///
+    /// # Errors
+    /// [`CallError::NotSpoken`] if the other side does not speak HTTP/2 or not this protocol,
+    /// [`CallError::Unsupported`] if it speaks another version of it or does not know the digest
+    /// function; anything else that can go wrong with a call.
+    pub async fn connect_to<T>(
+        io: T,
+        target: Target<'_>,
+        caller: &Caller,
+        function: DigestFunction,
+    ) -> Result<Client, CallError>
+    where
+        T: AsyncRead + AsyncWrite + Unpin + 'static,
+    {
+        let origin: Uri = format!("http://{}", target.authority)
             .parse()
             .unwrap_or_else(|_| Uri::from_static("http://worker"));
         let packer = BlobPacker::new().map_err(|error| {
             CallError::Unsupported(format!("compression does not work here: {error}"))
         })?;
-        let mut client = Client {
-            http: Http2::greet(io).await?,
+        let http = Http2::greet(io).await?;
+        let mut shared = Shared {
             origin,
             capabilities: Capabilities::default(),
             function,
-            instance: String::new(),
+            instance: target.instance.to_owned(),
             caller: metadata(caller),
-            packer: Arc::new(Mutex::new(packer)),
+            packer: Mutex::new(packer),
         };
-        client.capabilities = client.ask_capabilities().await?;
-        if !client.capabilities.functions.contains(&function) {
+        let asking = shared.grpc(&http);
+        shared.capabilities = capabilities::ask(&shared, asking).await?;
+        if !shared.capabilities.functions.contains(&function) {
             return Err(CallError::Unsupported(format!(
                 "the server does not know {} digests",
                 function.name()
             )));
         }
-        Ok(client)
+        let shared = Arc::new(shared);
+        Ok(Client { http, shared })
     }
 
     /// What the server said of itself.
     #[must_use]
     pub fn capabilities(&self) -> &Capabilities {
-        &self.capabilities
+        &self.shared.capabilities
     }
 
     /// Whether the connection is over: calls on it fail.
@@ -107,25 +160,100 @@ impl Client {
         self.http.is_closed()
     }
 
-    /// How a farcc worker is.
-    ///
-    /// # Errors
-    /// The server is none ([`CallError::NotSpoken`]), or the call failed.
-    pub async fn status(&self) -> Result<WorkerStatus, CallError> {
-        let path = "/farcc.worker.v1.Status/Get";
-        let answer: WorkerStatusMessage = self.unary(path, GetStatusRequest {}).await?;
-        Ok(answer.into())
+    async fn unary<M: Encode + Sync, R: Decode + Sync>(
+        &self,
+        path: &'static str,
+        message: M,
+    ) -> Result<R, CallError> {
+        let grpc = self.shared.grpc(&self.http);
+        self.shared.unary(grpc, path, message).await
     }
 
-    fn grpc(&self) -> Grpc<Http2> {
-        Grpc::with_origin(self.http.clone(), self.origin.clone())
-            .max_decoding_message_size(2 * MESSAGE_BYTES_MAX)
+    async fn server_stream<M: Encode + Sync, R: Decode + Sync>(
+        &self,
+        path: &'static str,
+        request: Request<M>,
+    ) -> Result<Streaming<R>, Status> {
+        let mut grpc = self.shared.grpc(&self.http);
+        let ready = grpc.ready().await;
+        ready.map_err(|error| Status::from_error(Box::new(error)))?;
+        let path = PathAndQuery::from_static(path);
+        let answer = grpc.server_streaming(request, path, Codec::<M, R>::new());
+        Ok(answer.await?.into_inner())
+    }
+
+    async fn client_stream<M, R>(
+        &self,
+        path: &'static str,
+        messages: impl Stream<Item = M> + Send + 'static,
+    ) -> Result<R, CallError>
+    where
+        M: Encode + Sync,
+        R: Decode + Sync,
+    {
+        let mut grpc = self.shared.grpc(&self.http);
+        grpc.ready().await?;
+        let path = PathAndQuery::from_static(path);
+        let request = self.shared.request(messages);
+        let answer = grpc.client_streaming(request, path, Codec::<M, R>::new());
+        Ok(answer.await?.into_inner())
+    }
+
+    fn request<M>(&self, message: M) -> Request<M> {
+        self.shared.request(message)
+    }
+
+    fn instance(&self) -> String {
+        self.shared.instance.clone()
+    }
+
+    fn digest_function(&self) -> i32 {
+        // Servers before version 2.3 do not know the field; SHA-256 is what its absence means.
+        match self.shared.function {
+            DigestFunction::Sha256 => 0,
+            DigestFunction::Blake3 => re::digest_function::Value::Blake3.into(),
+        }
+    }
+
+    /// The bytes compressed, if that is worth it.
+    fn packed(&self, bytes: &[u8]) -> Option<Bytes> {
+        if bytes.len() < COMPRESS_BYTES_MIN {
+            return None;
+        }
+        let packer = &self.shared.packer;
+        let mut packer = packer.lock().unwrap_or_else(PoisonError::into_inner);
+        let packed = packer.pack(bytes).ok()?;
+        (packed.len() < bytes.len()).then(|| packed.into())
+    }
+
+    /// A blob as a stream, compressed if the server can and it is worth it.
+    fn resource(&self, digest: &Digest) -> Resource {
+        let is_worth_it = digest.size_bytes >= COMPRESS_BYTES_MIN as u64;
+        Resource {
+            digest: *digest,
+            encoding: if self.capabilities().streams_zstd && is_worth_it {
+                Encoding::Zstd
+            } else {
+                Encoding::Identity
+            },
+        }
+    }
+
+    fn digest_of(&self, message: &re::Digest) -> Result<Digest, CallError> {
+        digest::from_parts(self.shared.function, &message.hash, message.size_bytes)
+            .map_err(|error| CallError::Nonsense(error.to_string()))
+    }
+}
+
+impl Shared {
+    fn grpc(&self, http: &Http2) -> Grpc<Http2> {
+        Grpc::with_origin(http.clone(), self.origin.clone())
+            .max_decoding_message_size(RECEIVED_BYTES_MAX)
     }
 
     fn request<M>(&self, message: M) -> Request<M> {
         let mut request = Request::new(message);
-        let metadata = request.metadata_mut();
-        metadata.insert_bin(
+        request.metadata_mut().insert_bin(
             "build.bazel.remote.execution.v2.requestmetadata-bin",
             self.caller.clone(),
         );
@@ -134,32 +262,14 @@ impl Client {
 
     async fn unary<M: Encode + Sync, R: Decode + Sync>(
         &self,
+        mut grpc: Grpc<Http2>,
         path: &'static str,
         message: M,
     ) -> Result<R, CallError> {
-        let mut grpc = self.grpc();
         grpc.ready().await?;
         let path = PathAndQuery::from_static(path);
         let answer = grpc.unary(self.request(message), path, Codec::<M, R>::new());
-        Ok(answer.await.map_err(CallError::from)?.into_inner())
-    }
-
-    /// The bytes compressed, if that is worth it.
-    fn packed(&self, bytes: &[u8]) -> Option<Bytes> {
-        if bytes.len() < COMPRESS_BYTES_MIN {
-            return None;
-        }
-        let mut packer = self.packer.lock().unwrap_or_else(PoisonError::into_inner);
-        let packed = packer.pack(bytes).ok()?;
-        (packed.len() < bytes.len()).then(|| packed.into())
-    }
-
-    fn digest_function(&self) -> i32 {
-        // Servers before version 2.3 do not know the field; SHA-256 is what its absence means.
-        match self.function {
-            DigestFunction::Sha256 => 0,
-            DigestFunction::Blake3 => re::digest_function::Value::Blake3.into(),
-        }
+        Ok(answer.await?.into_inner())
     }
 }
 
@@ -174,12 +284,4 @@ fn metadata(caller: &Caller) -> BinaryMetadataValue {
         ..re::RequestMetadata::default()
     };
     MetadataValue::from_bytes(&message.encode_to_vec())
-}
-
-/// A digest in a message.
-fn to_message(digest: &Digest) -> re::Digest {
-    re::Digest {
-        hash: digest.hex(),
-        size_bytes: i64::try_from(digest.size_bytes).unwrap_or(i64::MAX),
-    }
 }

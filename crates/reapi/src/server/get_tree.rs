@@ -10,7 +10,7 @@ use futures_core::Stream;
 use store::{Digest, Store};
 use tonic::{Request, Status};
 
-use super::call::{blocking, steps};
+use super::call::blocking;
 use super::{digests, failure};
 use crate::limits::{
     DIRECTORY_BYTES_MAX, TREE_DIRECTORIES_MAX, TREE_PAGE_BYTES_MAX, TREE_PAGE_MAX,
@@ -18,6 +18,7 @@ use crate::limits::{
 use crate::message::directory::Directory;
 use crate::proto::re;
 use crate::rpc::Raw;
+use crate::steps::steps;
 use crate::wire::{put_bytes, put_element};
 
 /// A walk through a tree.

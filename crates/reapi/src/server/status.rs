@@ -11,9 +11,9 @@ use tokio::sync::watch;
 use tonic::{Request, Status};
 
 use super::Shared;
-use super::call::steps;
 use crate::limits::{STATUS_INTERVAL_MAX_MS, STATUS_INTERVAL_MIN_MS};
 use crate::proto::{GetStatusRequest, WorkerStatusMessage};
+use crate::steps::steps;
 
 /// Answers `Get`.
 pub(super) async fn get(

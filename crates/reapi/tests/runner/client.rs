@@ -1,199 +1,441 @@
-//! Our client against our services. Other servers are for the end-to-end tests.
+//! The client against our own server; `casd` has it against another's.
 
-use std::io::Cursor;
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
-use bytes::Bytes;
-use reapi::Stage;
 use reapi::client::{CallError, Caller, Client, Wanted};
+use reapi::{Command, ExecuteError, OutputKind, OutputPath, RelativePath, Stage};
 use store::{Digest, DigestFunction};
+use tokio::io::DuplexStream;
+use tokio::sync::Semaphore;
 use tokio::task::LocalSet;
 
-use crate::harness::{Server, guarded};
+use crate::harness::{Server, echo, guarded};
 
-async fn client_of(server: &Server, function: DigestFunction) -> Client {
+async fn greet(io: DuplexStream, function: DigestFunction) -> Result<Client, CallError> {
+    let caller = Caller::default();
+    let connected = Client::connect(io, "server:3632", &caller, function);
+    guarded("the greeting", connected).await
+}
+
+async fn connect(server: &Server, function: DigestFunction) -> Client {
     let (io, _) = server.connect_raw();
-    let caller = Caller {
-        tool_name: "test".into(),
-        ..Caller::default()
-    };
-    Client::connect(io, "worker:3632", &caller, function)
-        .await
-        .unwrap()
+    greet(io, function).await.unwrap()
 }
 
-/// Runs a test where tasks may stay on their thread.
-async fn locally<T>(what: &str, test: impl Future<Output = T>) -> T {
-    guarded(what, LocalSet::new().run_until(test)).await
+/// Something that does not compress to nothing.
+fn sample(len: usize, seed: u64) -> Vec<u8> {
+    let mut random = fastrand::Rng::with_seed(seed);
+    (0..len)
+        .map(|at| if at % 2 == 0 { random.u8(..) } else { b'x' })
+        .collect()
 }
 
-#[tokio::test]
-async fn capabilities_and_status_are_understood() {
-    locally("asking", async {
-        let server = Server::start();
-        let client = client_of(&server, DigestFunction::Sha256).await;
-        let known = client.capabilities();
-        assert!(known.executes && known.batches_zstd && known.streams_zstd);
-        assert!(known.functions.contains(&DigestFunction::Blake3));
-        assert_eq!(client.status().await.unwrap().slots, 4);
-        assert!(!client.is_closed());
-    })
-    .await;
+fn blob(function: DigestFunction, bytes: Vec<u8>) -> (Digest, bytes::Bytes) {
+    (Digest::of(function, &bytes), bytes.into())
 }
 
 #[tokio::test]
-async fn blobs_go_there_and_back() {
-    for function in DigestFunction::ALL {
-        locally("sending", async {
-            let server = Server::start();
-            let client = client_of(&server, function).await;
-            // One that compresses, one that does not, none, and one that is too long for a batch.
-            let random: Vec<u8> = std::iter::repeat_with(|| fastrand::u8(..))
-                .take(5000)
-                .collect();
-            let small = [vec![b'x'; 5000], random, b"y".to_vec()];
-            let large = vec![7; 9 << 20];
-            let digest = |bytes: &[u8]| Digest::of(function, bytes);
-            let mut all: Vec<Digest> = small.iter().map(|bytes| digest(bytes)).collect();
-            all.push(digest(&large));
-            assert_eq!(client.find_missing(&all).await.unwrap(), all);
-            let batch = small
-                .iter()
-                .map(|bytes| (digest(bytes), Bytes::from(bytes.clone())));
-            client.upload(batch.collect()).await.unwrap();
-            client
-                .upload_stream(&all[3], Cursor::new(large.clone()))
-                .await
-                .unwrap();
-            assert_eq!(client.find_missing(&all).await.unwrap(), []);
-            for (digest, bytes) in all.iter().zip(small.iter().chain([&large])) {
-                assert_eq!(client.download(digest).await.unwrap(), *bytes);
-                assert_eq!(
-                    server.store.read(digest, 10 << 20).unwrap().unwrap(),
-                    *bytes
-                );
+async fn blobs_of_all_sizes_go_there_and_come_back() {
+    LocalSet::new()
+        .run_until(async {
+            for function in DigestFunction::ALL {
+                let server = Server::start();
+                let client = connect(&server, function).await;
+                assert!(client.capabilities().executes);
+                assert!(client.capabilities().streams_zstd);
+                let sizes = [
+                    0,
+                    1,
+                    100,
+                    1023,
+                    1024,
+                    70_000,
+                    1 << 20,
+                    3 << 20,
+                    5 << 20,
+                    9_000_001,
+                ];
+                let blobs: Vec<_> = (0_u64..)
+                    .zip(sizes)
+                    .map(|(seed, size)| blob(function, sample(size, seed)))
+                    .collect();
+                let digests: Vec<_> = blobs.iter().map(|(digest, _)| *digest).collect();
+                let missing = client.find_missing(&digests).await.unwrap();
+                assert_eq!(missing, digests[1..], "the empty blob is always there");
+                client.upload(blobs.clone()).await.unwrap();
+                for (digest, bytes) in &blobs {
+                    let kept = server.store.read(digest, 1 << 30).unwrap().unwrap();
+                    assert_eq!(&kept, bytes);
+                }
+                assert_eq!(client.find_missing(&digests).await.unwrap(), []);
+                let back = client.download_all(&digests).await.unwrap();
+                assert!(blobs.iter().map(|(_, bytes)| bytes).eq(&back));
+                // Once more, now that they are there.
+                client.upload(blobs.clone()).await.unwrap();
+                let (digest, bytes) = blobs.last().unwrap();
+                let from = std::io::Cursor::new(bytes.clone());
+                client.upload_stream(digest, from).await.unwrap();
             }
-            let empty = digest(b"");
-            assert_eq!(client.download(&empty).await.unwrap(), Bytes::new());
-            let absent = digest(b"absent");
-            assert_eq!(
-                client.download(&absent).await,
-                Err(CallError::Missing(vec![absent]))
-            );
         })
         .await;
-    }
 }
 
 #[tokio::test]
 async fn many_blobs_are_sent_in_batches_of_the_servers_size() {
-    locally("sending", async {
-        let server = Server::start();
-        let client = client_of(&server, DigestFunction::Sha256).await;
-        let blobs: Vec<(Digest, Bytes)> = (0..3000u32)
-            .map(|number| {
-                let bytes = Bytes::from(number.to_le_bytes().repeat(1000));
-                (Digest::of(DigestFunction::Sha256, &bytes), bytes)
-            })
-            .collect();
-        client.upload(blobs.clone()).await.unwrap();
-        let missing = server.store.missing(blobs.iter().map(|(digest, _)| digest));
-        assert_eq!(missing, []);
-    })
-    .await;
+    LocalSet::new()
+        .run_until(async {
+            let server = Server::start();
+            let client = connect(&server, DigestFunction::Sha256).await;
+            let blobs: Vec<_> = (0..3000_u32)
+                .map(|n| blob(DigestFunction::Sha256, n.to_le_bytes().repeat(1000)))
+                .collect();
+            client.upload(blobs.clone()).await.unwrap();
+            let missing = server.store.missing(blobs.iter().map(|(digest, _)| digest));
+            assert_eq!(missing, []);
+        })
+        .await;
 }
 
 #[tokio::test]
-async fn bytes_that_are_not_the_digests_are_refused() {
-    locally("lying", async {
-        let server = Server::start();
-        let client = client_of(&server, DigestFunction::Sha256).await;
-        let digest = Digest::of(DigestFunction::Sha256, b"true");
-        let lie = client
-            .upload(vec![(digest, Bytes::from_static(b"lies"))])
-            .await;
-        assert!(matches!(lie, Err(CallError::Refused(_))), "{lie:?}");
-        let short = client
-            .upload_stream(&digest, Cursor::new(b"tr".to_vec()))
-            .await;
-        assert!(short.is_err(), "{short:?}");
-        assert_eq!(client.find_missing(&[digest]).await.unwrap(), [digest]);
-    })
-    .await;
+async fn what_is_not_there_is_missing() {
+    LocalSet::new()
+        .run_until(async {
+            let server = Server::start();
+            let client = connect(&server, DigestFunction::Sha256).await;
+            let (there, bytes) = blob(DigestFunction::Sha256, b"there".to_vec());
+            client.upload(vec![(there, bytes)]).await.unwrap();
+            let absent = Digest::of(DigestFunction::Sha256, b"absent");
+            let big = Digest {
+                size_bytes: 50 << 20,
+                ..absent
+            };
+            for (wanted, missing) in [(vec![there, absent], absent), (vec![big], big)] {
+                let error = client.download_all(&wanted).await.unwrap_err();
+                assert_eq!(error, CallError::Missing(vec![missing]));
+            }
+        })
+        .await;
 }
 
 #[tokio::test]
-async fn an_action_is_executed_with_its_outputs_inside() {
-    locally("executing", async {
+async fn a_blob_that_is_another_than_announced_is_not_taken() {
+    LocalSet::new().run_until(async {
         let server = Server::start();
-        let client = client_of(&server, DigestFunction::Sha256).await;
-        let action = server.put_action(&["cc", "a.c"], |_| {});
-        let wanted = Wanted {
-            inline: vec!["out".into()],
-            ..Wanted::default()
+        let client = connect(&server, DigestFunction::Blake3).await;
+        let digest = Digest::of(DigestFunction::Blake3, b"promised");
+        for bytes in [&b"received"[..], b"promise", b"promised and more"] {
+            let sent = client.upload(vec![(digest, bytes.to_vec().into())]).await;
+            assert!(
+                matches!(&sent, Err(CallError::NotTaken { digest: named, .. }) if *named == digest),
+                "{sent:?}"
+            );
+        }
+        let big = sample(6 << 20, 1);
+        let promised = Digest {
+            hash: digest.hash,
+            ..Digest::of(DigestFunction::Blake3, &big)
         };
-        let mut stages = Vec::new();
-        let executed = client.execute(&action, &wanted, |stage| stages.push(stage));
-        let executed = executed.await.unwrap();
-        assert!(!executed.from_cache);
-        assert_eq!(executed.result.files[0].contents, "cc a.c");
-        assert_eq!(executed.result.stdout.raw, "ran");
-        assert!(stages.contains(&Stage::Executing), "{stages:?}");
-        let again = client.execute(&action, &wanted, |_| {}).await.unwrap();
-        assert!(again.from_cache);
-        assert_eq!(again.result.files[0].contents, "cc a.c");
-        let failed = server.put_action(&["fail"], |_| {});
-        let failed = client.execute(&failed, &wanted, |_| {}).await.unwrap();
-        assert_eq!(failed.result.exit_code, 3);
+        let sent = client.upload_stream(&promised, std::io::Cursor::new(big.clone())).await;
+        assert!(matches!(sent, Err(CallError::NotTaken { .. })), "{sent:?}");
+        let longer = Digest {
+            size_bytes: promised.size_bytes + 1,
+            ..promised
+        };
+        let sent = client.upload_stream(&longer, std::io::Cursor::new(big)).await;
+        assert!(matches!(sent, Err(CallError::NotTaken { .. })), "{sent:?}");
+        assert!(!server.store.contains(&digest));
     })
     .await;
 }
 
-#[tokio::test]
-async fn what_is_missing_is_named() {
-    locally("executing", async {
-        let server = Server::start();
-        let client = client_of(&server, DigestFunction::Sha256).await;
-        let action = Digest::of(DigestFunction::Sha256, b"nobody sent this");
-        let executed = client.execute(&action, &Wanted::default(), |_| {}).await;
-        assert_eq!(executed, Err(CallError::Missing(vec![action])));
-    })
-    .await;
+/// A command and an action for it, sent by the client.
+async fn send_action(client: &Client, function: DigestFunction, text: &str) -> Digest {
+    let command = Command {
+        arguments: vec!["echo".into(), text.into()],
+        outputs: vec![OutputPath {
+            path: "out".into(),
+            resolved: RelativePath::new("out").unwrap(),
+            kind: OutputKind::File,
+        }],
+        ..Command::default()
+    };
+    let command = blob(function, command.encode());
+    let action = reapi::Action {
+        command: command.0,
+        input_root: Digest::of(function, b""),
+        timeout: None,
+        do_not_cache: false,
+        salt: Vec::new(),
+        platform: reapi::Platform::default(),
+    };
+    let action = blob(function, action.encode());
+    let digest = action.0;
+    client.upload(vec![command, action]).await.unwrap();
+    digest
 }
 
 #[tokio::test]
-async fn a_server_of_something_else_is_told_apart() {
-    locally("greeting", async {
-        // Hangs up, as a stock server does.
-        let (io, other) = tokio::io::duplex(1024);
-        drop(other);
-        let caller = Caller::default();
-        let greeted = Client::connect(io, "worker", &caller, DigestFunction::Sha256).await;
-        assert!(
-            matches!(
-                greeted,
-                Err(CallError::Unavailable(_) | CallError::NotSpoken(_))
-            ),
-            "{greeted:?}"
-        );
-    })
-    .await;
+async fn actions_are_executed_and_then_known() {
+    LocalSet::new()
+        .run_until(async {
+            let server = Server::start();
+            let function = DigestFunction::Sha256;
+            let client = connect(&server, function).await;
+            let action = send_action(&client, function, "hello").await;
+            let wanted = Wanted {
+                inline: vec!["out".into()],
+                ..Wanted::default()
+            };
+            assert_eq!(client.result(&action, &wanted).await.unwrap(), None);
+            let first = client.execute(&action, &wanted, |_| ()).await.unwrap();
+            assert!(!first.from_cache);
+            assert_eq!(first.result.files[0].contents, "echo hello");
+            assert_eq!(first.result.stdout.raw, "ran");
+            let second = client.execute(&action, &wanted, |_| ()).await.unwrap();
+            assert!(second.from_cache);
+            assert_eq!(second.result, first.result);
+            let known = client.result(&action, &wanted).await.unwrap();
+            assert_eq!(known, Some(first.result.clone()));
+
+            let mut other = first.result;
+            other.exit_code = 0;
+            other.stdout.raw = "put by hand".into();
+            client.put_result(&action, &other).await.unwrap();
+            let known = client.result(&action, &wanted).await.unwrap().unwrap();
+            assert_eq!(known.stdout.raw, "put by hand");
+        })
+        .await;
 }
 
 #[tokio::test]
-async fn a_connection_that_ends_fails_its_calls() {
-    locally("ending", async {
-        let server = Server::start();
-        let (io, serving) = server.connect_raw();
-        let caller = Caller::default();
-        let client = Client::connect(io, "worker", &caller, DigestFunction::Sha256)
-            .await
-            .unwrap();
-        serving.abort();
-        let asked = client
-            .find_missing(&[Digest::of(DigestFunction::Sha256, b"x")])
-            .await;
-        assert!(matches!(asked, Err(CallError::Unavailable(_))), "{asked:?}");
-        assert!(client.is_closed());
-    })
-    .await;
+async fn what_an_action_lacks_is_told_wherever_it_is_found_out() {
+    LocalSet::new()
+        .run_until(async {
+            for function in DigestFunction::ALL {
+                let absent = Digest::of(function, b"absent");
+                let server = Server::with_script(move |_, _| {
+                    Box::pin(async move { Err(ExecuteError::MissingBlobs(vec![absent])) })
+                });
+                let client = connect(&server, function).await;
+                let missing = Err(CallError::Missing(vec![absent]));
+                // The action itself, before there is an operation.
+                let executed = client.execute(&absent, &Wanted::default(), |_| ()).await;
+                assert_eq!(executed, missing);
+                // An input, in the operation's outcome.
+                let action = send_action(&client, function, "x").await;
+                let executed = client.execute(&action, &Wanted::default(), |_| ()).await;
+                assert_eq!(executed, missing);
+            }
+        })
+        .await;
+}
+
+#[tokio::test]
+async fn blobs_may_be_on_their_way_when_the_action_is_asked_for() {
+    LocalSet::new()
+        .run_until(async {
+            let server = Server::start();
+            let function = DigestFunction::Blake3;
+            let client = connect(&server, function).await;
+            for round in 0..50 {
+                let command = Command {
+                    arguments: vec![
+                        "echo".into(),
+                        format!("{round} {}", "long ".repeat(round * 100)),
+                    ],
+                    ..Command::default()
+                };
+                let command = blob(function, command.encode());
+                let action = reapi::Action {
+                    command: command.0,
+                    input_root: Digest::of(function, b""),
+                    timeout: None,
+                    do_not_cache: true,
+                    salt: Vec::new(),
+                    platform: reapi::Platform::default(),
+                };
+                let action = blob(function, action.encode());
+                let digest = action.0;
+                let wanted = Wanted::default();
+                let (sent, executed) = tokio::join!(
+                    client.upload(vec![command, action]),
+                    client.execute(&digest, &wanted, |_| ()),
+                );
+                sent.unwrap();
+                executed.unwrap();
+            }
+        })
+        .await;
+}
+
+#[tokio::test]
+async fn an_execution_survives_its_connection() {
+    LocalSet::new()
+        .run_until(async {
+            let gate = Arc::new(Semaphore::new(0));
+            let inner = gate.clone();
+            let server = Rc::new(Server::with_script(move |job, store| {
+                let gate = inner.clone();
+                Box::pin(async move {
+                    gate.acquire().await.unwrap().forget();
+                    echo(&job, &store)
+                })
+            }));
+            let (io, serving) = server.connect_raw();
+            let function = DigestFunction::Sha256;
+            let client = greet(io, function).await.unwrap();
+            let action = send_action(&client, function, "x").await;
+            let connects = Rc::new(Cell::new(0));
+            let connect_again = {
+                let (server, connects, gate) = (server.clone(), connects.clone(), gate.clone());
+                async move || {
+                    connects.set(connects.get() + 1);
+                    gate.add_permits(1);
+                    Ok(connect(&server, function).await)
+                }
+            };
+            let stages = Rc::new(RefCell::new(Vec::new()));
+            let seen = stages.clone();
+            let executing = tokio::task::spawn_local(async move {
+                let wanted = Wanted::default();
+                let stage = |stage| seen.borrow_mut().push(stage);
+                client
+                    .execute_over(&action, &wanted, stage, connect_again)
+                    .await
+            });
+            server
+                .executor
+                .until("it started", |all| all.started() == 1)
+                .await;
+            serving.abort();
+            let executed = guarded("the result", executing).await.unwrap().unwrap();
+            assert_eq!(executed.result.stdout.raw, "ran");
+            assert_eq!(connects.get(), 1);
+            assert_eq!(
+                (server.executor.started(), server.executor.cancelled()),
+                (1, 0)
+            );
+            assert!(stages.borrow().contains(&Stage::Executing));
+        })
+        .await;
+}
+
+#[tokio::test]
+async fn dropping_an_execution_cancels_it_at_once() {
+    LocalSet::new()
+        .run_until(async {
+            let server = Server::with_script(|_, _| Box::pin(std::future::pending()));
+            let function = DigestFunction::Sha256;
+            let client = connect(&server, function).await;
+            let action = send_action(&client, function, "x").await;
+            let wanted = Wanted::default();
+            {
+                let mut executing = std::pin::pin!(client.execute(&action, &wanted, |_| ()));
+                tokio::select! {
+                    _ = &mut executing => panic!("it cannot end"),
+                    () = server.executor.until("it started", |all| all.started() == 1) => {}
+                }
+                tokio::time::pause();
+            }
+            let before = tokio::time::Instant::now();
+            server
+                .executor
+                .until("it was cancelled", |all| all.cancelled() == 1)
+                .await;
+            assert!(before.elapsed().is_zero());
+        })
+        .await;
+}
+
+#[tokio::test]
+async fn a_broken_connection_is_told_as_such() {
+    LocalSet::new()
+        .run_until(async {
+            let server = Server::with_script(|_, _| Box::pin(std::future::pending()));
+            let (io, serving) = server.connect_raw();
+            let function = DigestFunction::Sha256;
+            let client = greet(io, function).await.unwrap();
+            let action = send_action(&client, function, "x").await;
+            let executing = {
+                let client = client.clone();
+                tokio::task::spawn_local(async move {
+                    client.execute(&action, &Wanted::default(), |_| ()).await
+                })
+            };
+            server
+                .executor
+                .until("it started", |all| all.started() == 1)
+                .await;
+            serving.abort();
+            let executed = guarded("the end", executing).await.unwrap();
+            assert!(
+                matches!(executed, Err(CallError::Unavailable(_))),
+                "{executed:?}"
+            );
+            assert!(client.is_closed());
+            let asked = client.find_missing(&[action]).await;
+            assert!(matches!(asked, Err(CallError::Unavailable(_))), "{asked:?}");
+        })
+        .await;
+}
+
+#[tokio::test]
+async fn whoever_does_not_speak_http2_does_not_speak_the_protocol() {
+    use tokio::io::AsyncWriteExt;
+    LocalSet::new()
+        .run_until(async {
+            let (io, mut other) = tokio::io::duplex(1 << 10);
+            tokio::spawn(async move {
+                other
+                    .write_all(b"DONE00000002STAT00000000SERR00000000")
+                    .await
+                    .unwrap();
+                other.shutdown().await.unwrap();
+            });
+            let function = DigestFunction::Sha256;
+            let error = greet(io, function).await.unwrap_err();
+            assert!(
+                matches!(error, CallError::NotSpoken(_) | CallError::Unavailable(_)),
+                "{error:?}"
+            );
+        })
+        .await;
+}
+
+#[tokio::test]
+async fn a_workers_status_is_told_when_it_changes() {
+    LocalSet::new()
+        .run_until(async {
+            let server = Rc::new(Server::start());
+            let client = connect(&server, DigestFunction::Sha256).await;
+            let status = client.status().await.unwrap();
+            assert_eq!((status.slots, status.version.as_str()), (4, "1.2.3"));
+            let heard = Rc::new(RefCell::new(Vec::new()));
+            let (told, changed) = (heard.clone(), server.clone());
+            let watching = tokio::task::spawn_local(async move {
+                client
+                    .watch_status(|status| {
+                        told.borrow_mut().push(status.running);
+                        if status.running < 3 {
+                            changed.executor.status.lock().unwrap().running += 1;
+                            changed.services.status_changed();
+                        } else {
+                            changed.drain.send_replace(true);
+                            changed.executor.started.fetch_add(1, Ordering::SeqCst);
+                            changed.executor.changed.notify_waiters();
+                        }
+                    })
+                    .await
+            });
+            server
+                .executor
+                .until("all was told", |all| all.started() == 1)
+                .await;
+            watching.abort();
+            assert_eq!(*heard.borrow(), [0, 1, 2, 3]);
+        })
+        .await;
 }

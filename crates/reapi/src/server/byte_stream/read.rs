@@ -12,8 +12,9 @@ use crate::compression::Packer;
 use crate::limits::PIECE_BYTES;
 use crate::proto::ReadResponse;
 use crate::resource::{Encoding, Resource};
-use crate::server::call::{blocking, steps};
+use crate::server::call::blocking;
 use crate::server::failure;
+use crate::steps::steps;
 
 /// A blob on its way out.
 struct Reading {

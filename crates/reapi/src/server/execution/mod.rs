@@ -31,11 +31,7 @@ use super::inline::Wishes;
 use super::uploads::Before;
 use super::{Shared, digests};
 use crate::executor::Job;
-use crate::proto::re;
-
-/// The header by which a client promises to come back only if its connection broke: an execution
-/// whose call it resets need not go on.
-const RESET_CANCELS: &str = "farcc-reset-cancels";
+use crate::proto::{RESET_CANCELS, re};
 
 /// What a call to this service has of its surroundings.
 pub(super) struct Call {

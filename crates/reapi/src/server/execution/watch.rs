@@ -17,9 +17,10 @@ use crate::limits::{GRACE_AFTER_DISCONNECT_MS, GRACE_AFTER_RESET_MS};
 use crate::message::digest;
 use crate::proto::{self, Any, ExecuteResponse, METADATA_TYPE, RESPONSE_TYPE, re};
 use crate::server::Shared;
-use crate::server::call::{blocking, steps};
+use crate::server::call::blocking;
 use crate::server::connection::Connection;
 use crate::server::inline::{Wishes, take_room};
+use crate::steps::steps;
 
 /// One message, or why there are no more.
 pub(super) type Message = Result<proto::Operation, Status>;
