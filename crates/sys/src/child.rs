@@ -38,6 +38,11 @@ pub(crate) fn fork_with(flags: i32) -> io::Result<Forked> {
         let text = "the process already has several threads";
         return Err(io::Error::new(io::ErrorKind::Unsupported, text));
     }
+    fork_again(flags)
+}
+
+/// [`fork_with`] for a process that was made by it and has started no thread since.
+pub(crate) fn fork_again(flags: i32) -> io::Result<Forked> {
     let mut pidfd: libc::c_int = -1;
     let flags = i64::from(flags | libc::CLONE_PIDFD | libc::SIGCHLD);
     let same_stack = 0_i64;
@@ -134,6 +139,12 @@ fn duration(time: libc::timeval) -> Duration {
 pub(crate) fn forget_children() {
     // SAFETY: SIG_IGN runs no code of ours.
     unsafe { libc::signal(libc::SIGCHLD, libc::SIG_IGN) };
+}
+
+/// Undoes [`forget_children`].
+pub(crate) fn await_children() {
+    // SAFETY: SIG_DFL runs no code of ours.
+    unsafe { libc::signal(libc::SIGCHLD, libc::SIG_DFL) };
 }
 
 /// Gives signal dispositions back to the kernel's defaults and unblocks everything, so that what

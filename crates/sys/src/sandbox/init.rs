@@ -45,7 +45,8 @@ impl From<io::Error> for Failure {
 pub(super) fn run(world: &World, dir: &Path, socket: &OwnedFd, request: File) -> ! {
     let keep = [socket.as_raw_fd(), request.as_raw_fd()];
     child::close_all_but(&[0, 1, 2, keep[0].min(keep[1]), keep[0].max(keep[1])]);
-    child::reset_signals();
+    // The spawner, of which this is a copy, has reset all others.
+    child::await_children();
     let is_isolated = world.template.is_some();
     if is_isolated {
         let _ends_with = rustix::process::set_parent_process_death_signal(Some(Signal::KILL));

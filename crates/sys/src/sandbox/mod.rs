@@ -31,6 +31,7 @@ mod init;
 mod job;
 mod message;
 mod mounts;
+mod networks;
 mod output;
 mod places;
 mod privileges;

@@ -13,6 +13,7 @@ use rustix::process::Signal;
 use super::init;
 use super::job::{RunningJob, Scratch};
 use super::message::{MESSAGE_BYTES_MAX, Message};
+use super::networks::Networks;
 use super::privileges::map_identity;
 use super::spec::JobSpec;
 use super::step;
@@ -67,15 +68,12 @@ pub struct Spawner {
 }
 
 /// The flags of the spawner's own namespaces. That of names is only made here: jobs cannot change
-/// it, having no privilege.
-const SPAWNER_FLAGS: i32 = JOB_FLAGS | libc::CLONE_NEWUTS;
+/// it, having no privilege. Those of the network it makes for jobs (`networks`).
+const SPAWNER_FLAGS: i32 = JOB_FLAGS | libc::CLONE_NEWUTS | libc::CLONE_NEWNET;
 
 /// The flags of each job's namespaces.
-const JOB_FLAGS: i32 = libc::CLONE_NEWUSER
-    | libc::CLONE_NEWNS
-    | libc::CLONE_NEWPID
-    | libc::CLONE_NEWNET
-    | libc::CLONE_NEWIPC;
+const JOB_FLAGS: i32 =
+    libc::CLONE_NEWUSER | libc::CLONE_NEWNS | libc::CLONE_NEWPID | libc::CLONE_NEWIPC;
 
 impl Spawner {
     /// Forks the spawner and waits until it is ready. To be called while the process has one
@@ -181,6 +179,7 @@ fn run(config: &Config, identity: (u32, u32), control: &OwnedFd) -> ! {
     let (Ok(world), Ok(_)) = (ready, told) else {
         std::process::exit(1)
     };
+    let mut networks = Networks::default();
     loop {
         let mut message = [0; MESSAGE_BYTES_MAX];
         let mut fds = Vec::new();
@@ -194,19 +193,29 @@ fn run(config: &Config, identity: (u32, u32), control: &OwnedFd) -> ! {
         let Ok([socket, request]) = <[OwnedFd; 2]>::try_from(fds) else {
             continue;
         };
-        start_job(&world, dir, &socket, request);
+        start_job(&world, &mut networks, dir, &socket, request);
     }
 }
 
-fn start_job(world: &World, dir: &Path, socket: &OwnedFd, request: OwnedFd) {
+/// Starts a job and tells the server so, or why not.
+fn start_job(
+    world: &World,
+    networks: &mut Networks,
+    dir: &Path,
+    socket: &OwnedFd,
+    request: OwnedFd,
+) {
     let is_isolated = world.template.is_some();
+    let network = is_isolated.then(|| networks.enter()).transpose();
     let flags = if is_isolated { JOB_FLAGS } else { 0 };
-    let (message, pidfd) = match child::fork_with(flags) {
-        Ok(Forked::Child) => init::run(world, dir, socket, File::from(request)),
-        Ok(Forked::Parent { pid, pidfd }) => {
-            if !is_isolated {
+    let forked = network.and_then(|network| Ok((child::fork_again(flags)?, network)));
+    let (message, pidfd) = match forked {
+        Ok((Forked::Child, _)) => init::run(world, dir, socket, File::from(request)),
+        Ok((Forked::Parent { pid, pidfd }, network)) => {
+            match network {
+                Some(network) => networks.lend(network, &pidfd),
                 // Both sides do so, whoever comes first: a kill of the group must find it.
-                let _by_itself = rustix::process::setpgid(Some(pid), Some(pid));
+                None => drop(rustix::process::setpgid(Some(pid), Some(pid))),
             }
             (Message::Started("").encode(), Some(pidfd))
         }

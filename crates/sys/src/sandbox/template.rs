@@ -22,7 +22,7 @@ use rustix::mount::{
     unmount,
 };
 
-use super::mounts::{bind, bind_read_only, mount_overlay, mount_tmpfs, read_only};
+use super::mounts::{bind_read_only, mount_overlay, mount_tmpfs, read_only};
 use super::spawner::Config;
 use super::step;
 
@@ -157,6 +157,7 @@ impl Template {
             dir: PathBuf::from("/T"),
             ..Base::default()
         };
+        mount_tmpfs(Path::new("/T/etc"), "mode=0755,size=64k")?;
         for path in VISIBLE
             .iter()
             .map(Path::new)
@@ -214,12 +215,9 @@ impl Base {
         Ok(())
     }
 
-    /// Makes `/etc`, which is a directory of the template itself, a read-only mount, with what is
-    /// bound in it.
+    /// Makes `/etc`, which is the template's own, read-only, with what is bound in it.
     fn seal_etc(&mut self) -> io::Result<()> {
-        let path = self.dir.join("etc");
-        bind(&path, &path)?;
-        read_only(&path, MountFlags::NODEV)?;
+        read_only(&self.dir.join("etc"), MountFlags::NODEV)?;
         self.bound.push(PathBuf::from("etc"));
         Ok(())
     }
@@ -254,6 +252,7 @@ impl Base {
 
 fn bind_devices() -> io::Result<()> {
     let dev = Path::new(DEV);
+    mount_tmpfs(dev, "mode=0755,size=16k")?;
     for device in DEVICES {
         let source = Path::new("/old/dev").join(device);
         bind_read_only(&source, &dev.join(device), MountFlags::NOEXEC)?;
@@ -261,7 +260,6 @@ fn bind_devices() -> io::Result<()> {
     for (name, target) in DEVICE_LINKS {
         step("make links in /dev", symlink(target, dev.join(name)))?;
     }
-    bind(dev, dev)?;
     read_only(dev, MountFlags::NOEXEC)
 }
 

@@ -12,6 +12,7 @@
 
 mod attacks;
 mod commands;
+mod costs;
 mod harness;
 mod input_roots;
 mod outputs;
@@ -29,7 +30,7 @@ const TESTS: &[&[Test]] = &[
 ];
 
 /// Those that are run when asked for (`--ignored`).
-const MEASUREMENTS: &[&[Test]] = &[];
+const MEASUREMENTS: &[&[Test]] = &[costs::TESTS];
 
 fn main() -> std::process::ExitCode {
     harness::main(TESTS, MEASUREMENTS)
