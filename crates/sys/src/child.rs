@@ -6,6 +6,7 @@ use std::mem::MaybeUninit;
 use std::os::fd::{FromRawFd, OwnedFd};
 use std::time::Duration;
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, Signal};
 
 /// The two returns of one [`fork_with`].
@@ -83,20 +84,50 @@ pub(crate) struct Ended {
     pub(crate) status: i32,
 }
 
-/// Waits for any child; `None` if there is none left.
-pub(crate) fn wait_any() -> io::Result<Option<Ended>> {
+/// What comes of waiting for a child.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Waited {
+    /// One has ended.
+    Ended(Ended),
+    /// There is none.
+    Childless,
+    /// None has ended in the time given.
+    TimedOut,
+}
+
+/// Waits for any child.
+pub(crate) fn wait_any() -> io::Result<Waited> {
+    wait(0)
+}
+
+/// Waits for so long for one child to end, and takes any that has ended.
+pub(crate) fn wait_any_for(process: &OwnedFd, time: Duration) -> io::Result<Waited> {
+    let first = wait(libc::WNOHANG)?;
+    if first != Waited::TimedOut {
+        return Ok(first);
+    }
+    let time = Timespec::try_from(time).map_err(io::Error::other)?;
+    match poll(&mut [PollFd::new(process, PollFlags::IN)], Some(&time)) {
+        Ok(_) | Err(rustix::io::Errno::INTR) => wait(libc::WNOHANG),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn wait(options: i32) -> io::Result<Waited> {
     loop {
         let mut status = 0;
         // JUSTIFICATION: rustix hides statuses that have no meaning on this architecture.
         // SAFETY: the pointer is valid for the call, and the kernel writes only there.
-        let pid = unsafe { libc::waitpid(-1, &raw mut status, 0) };
-        if pid > 0 {
-            return Ok(Some(Ended { pid, status }));
+        let pid = unsafe { libc::waitpid(-1, &raw mut status, options) };
+        match pid {
+            0 => return Ok(Waited::TimedOut),
+            1.. => return Ok(Waited::Ended(Ended { pid, status })),
+            _ => {}
         }
         let error = io::Error::last_os_error();
         match error.raw_os_error() {
             Some(libc::EINTR) => {}
-            Some(libc::ECHILD) => return Ok(None),
+            Some(libc::ECHILD) => return Ok(Waited::Childless),
             _ => return Err(error),
         }
     }

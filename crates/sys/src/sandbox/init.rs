@@ -12,23 +12,27 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
-use rustix::process::Signal;
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open};
 
+use super::memory::{Seen, Watch};
 use super::message::{Batch, End, Message};
 use super::places::Root;
 use super::privileges::{
     INNER_ID, forbid_nested_namespaces, give_up_privileges, map_identity, set_limits,
+    volunteer_for_death,
 };
 use super::spawner::World;
 use super::spec::{PATH_DEFAULT, Received};
 use super::step;
-use crate::child;
+use crate::child::{self, Waited};
 use crate::fd_passing::{recv_with_fds, send_with_fds};
 
 /// Why there is no [`End`].
 enum Failure {
     /// There is nobody left to tell.
     ServerGone,
+    /// The job used more memory than it may.
+    OutOfMemory,
     /// The command's program cannot be run.
     Program(String),
     /// Anything else.
@@ -54,11 +58,13 @@ pub(super) fn run(world: &World, dir: &Path, socket: &OwnedFd, request: File) ->
         let _own_group = rustix::process::setpgid(None, None);
         child::end_group_with_parent();
     }
+    volunteer_for_death();
     let mut files = Vec::new();
     let message = match execute(world, dir, socket, request, &mut files) {
         Ok(end) => Message::Ended(end).encode(),
         Err(Failure::Program(why)) => Message::NoProgram(&why).encode(),
         Err(Failure::Other(error)) => Message::Failed(&error.to_string()).encode(),
+        Err(Failure::OutOfMemory) => Message::OutOfMemory.encode(),
         Err(Failure::ServerGone) => Vec::new(),
     };
     let fds: Vec<BorrowedFd<'_>> = files.iter().map(AsFd::as_fd).collect();
@@ -87,7 +93,7 @@ fn execute(
             map_identity(INNER_ID, INNER_ID)?;
             forbid_nested_namespaces();
             let memory = template.enter(&job)?;
-            give_up_privileges()?;
+            give_up_privileges(world.filter.as_ref())?;
             Root::Own(memory)
         }
         None => Root::Below(dir.to_path_buf()),
@@ -128,30 +134,67 @@ fn run_command(
         .stdin(Stdio::null())
         .stdout(step("share standard output", stdout.try_clone())?)
         .stderr(step("share standard error", stderr.try_clone())?);
+    let watch = watch(root, job);
     let start = Instant::now();
     let started = command.spawn().map_err(|error| {
         Failure::Program(format!("cannot run {}: {error}", job.program.display()))
     })?;
-    let pid = i64::from(started.id());
+    let ended = wait_for(started.id(), watch.as_ref());
+    let wall = start.elapsed();
+    child::kill_all_others_of_namespace();
+    if matches!(root, Root::Own(_)) {
+        while matches!(child::wait_any(), Ok(Waited::Ended(_))) {}
+    }
+    let usage = child::usage_of_children();
+    Ok(End {
+        wait_status: ended?,
+        user: usage.user,
+        system: usage.system,
+        wall,
+        rss_kib_max: usage.rss_kib_max,
+    })
+}
+
+/// What watches the job's memory, if it is to be watched.
+fn watch<'a>(root: &'a Root, job: &Received) -> Option<Watch<'a>> {
+    match (root, job.limits.memory_bytes_max) {
+        (Root::Own(files), Some(bytes_max)) => Some(Watch { bytes_max, files }),
+        _ => None,
+    }
+}
+
+/// Waits until the command has ended, and for whatever ends before it. Returns its status.
+fn wait_for(command: u32, watch: Option<&Watch<'_>>) -> Result<i32, Failure> {
+    let process = watch.map(|_| {
+        let pid = i32::try_from(command).ok().and_then(Pid::from_raw);
+        let pid = pid.ok_or(rustix::io::Errno::SRCH)?;
+        pidfd_open(pid, PidfdFlags::empty())
+    });
+    let process = step("watch the command", process.transpose())?;
+    let mut next_look = watch.map(|watch| Instant::now() + watch.first());
     loop {
-        let ended = step("wait for the command", child::wait_any())?
-            .ok_or_else(|| io::Error::other("the command was lost"))?;
-        if i64::from(ended.pid) != pid {
-            continue;
+        let waited = match (&process, next_look) {
+            (Some(process), Some(at)) => {
+                child::wait_any_for(process, at.saturating_duration_since(Instant::now()))
+            }
+            _ => child::wait_any(),
+        };
+        match step("wait for the command", waited)? {
+            Waited::Ended(ended) if i64::from(ended.pid) == i64::from(command) => {
+                return Ok(ended.status);
+            }
+            Waited::Childless => return Err(io::Error::other("the command was lost").into()),
+            Waited::Ended(_) | Waited::TimedOut => {}
         }
-        let wall = start.elapsed();
-        child::kill_all_others_of_namespace();
-        if matches!(root, Root::Own(_)) {
-            while matches!(child::wait_any(), Ok(Some(_))) {}
+        // However many processes come and go.
+        if let (Some(watch), Some(at)) = (watch, next_look)
+            && Instant::now() >= at
+        {
+            match watch.look() {
+                Seen::TooMuch => return Err(Failure::OutOfMemory),
+                Seen::Fine(next) => next_look = Some(Instant::now() + next),
+            }
         }
-        let usage = child::usage_of_children();
-        return Ok(End {
-            wait_status: ended.status,
-            user: usage.user,
-            system: usage.system,
-            wall,
-            rss_kib_max: usage.rss_kib_max,
-        });
     }
 }
 

@@ -27,8 +27,10 @@
 //! of processes, not memory.
 
 mod copy;
+mod filter;
 mod init;
 mod job;
+mod memory;
 mod message;
 mod mounts;
 mod networks;

@@ -5,6 +5,7 @@ use std::io::{self, Write};
 
 use rustix::process::{DumpableBehavior, Resource, Rlimit, setrlimit};
 
+use super::filter::Filter;
 use super::spec::JobLimits;
 use super::step;
 
@@ -26,13 +27,19 @@ pub(super) fn map_identity(uid: u32, gid: u32) -> io::Result<()> {
     step("write /proc/self/uid_map", write("/proc/self/uid_map", uid))
 }
 
+/// Where the machine's memory runs out, jobs are killed, not the server or anything else.
+pub(super) fn volunteer_for_death() {
+    let _get_along_without = fs::write("/proc/self/oom_score_adj", "1000");
+}
+
 /// In a namespace of its own the job could be privileged again, and reach more of the kernel.
 pub(super) fn forbid_nested_namespaces() {
     // Containers may mount this read-only; the job's root protects without it.
     let _best_effort = fs::write("/proc/sys/user/max_user_namespaces", "0");
 }
 
-pub(super) fn give_up_privileges() -> io::Result<()> {
+/// Takes what only privileged processes have, and more of the kernel than jobs need.
+pub(super) fn give_up_privileges(filter: Option<&Filter>) -> io::Result<()> {
     use rustix::thread::{
         CapabilitySet, CapabilitySets, remove_capability_from_bounding_set, set_capabilities,
         set_no_new_privs,
@@ -55,7 +62,9 @@ pub(super) fn give_up_privileges() -> io::Result<()> {
     step(
         "forbid tracing",
         rustix::process::set_dumpable_behavior(behavior),
-    )
+    )?;
+    let filtered = filter.map_or(Ok(()), Filter::load);
+    step("filter system calls", filtered)
 }
 
 pub(super) fn set_limits(limits: &JobLimits, is_own_namespace: bool) -> io::Result<()> {

@@ -94,8 +94,8 @@ impl Template {
     fn mount_proc(&self) {
         if self.proc != Proc::None {
             let proc = Path::new(ROOT).join("proc");
-            let _get_along_without =
-                mount_proc_as(self.proc, &proc).or_else(|_| mount_proc_as(Proc::Full, &proc));
+            let mount = |form| mount_proc_as(form, &proc, MountFlags::RDONLY);
+            let _get_along_without = mount(self.proc).or_else(|_| mount(Proc::Full));
         }
     }
 

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 use rustix::process::Signal;
 
+use super::filter::Filter;
 use super::init;
 use super::job::{RunningJob, Scratch};
 use super::message::{MESSAGE_BYTES_MAX, Message};
@@ -57,6 +58,8 @@ pub(super) struct World {
     pub(super) template: Option<Template>,
     /// Where trees are, if jobs get no root of their own.
     pub(super) trees: Option<PathBuf>,
+    /// What isolated jobs run under, if this kernel and architecture have it.
+    pub(super) filter: Option<Filter>,
 }
 
 /// The server's handle to the spawner; dropping it ends the spawner and with it every job.
@@ -252,6 +255,7 @@ fn prepare(config: &Config, (uid, gid): (u32, u32), control: &OwnedFd) -> io::Re
     Ok(World {
         template,
         trees: config.trees.clone(),
+        filter: Filter::new(false),
     })
 }
 
@@ -259,10 +263,16 @@ impl World {
     /// What is to be known at start.
     fn notes(&self) -> Vec<&'static str> {
         let mut notes = Vec::new();
-        if let Some(template) = &self.template
-            && template.has_trees
-            && !template.has_overlay
-        {
+        let Some(template) = &self.template else {
+            return notes;
+        };
+        if self.filter.is_none() {
+            notes.push(
+                "there is no filter of system calls for this kernel or architecture: \
+                 jobs reach all of the kernel that ordinary users reach",
+            );
+        }
+        if template.has_trees && !template.has_overlay {
             notes.push(
                 "this kernel lets ordinary users mount no overlays (it takes Linux 5.11): \
                  inputs of jobs are copied, which costs time and memory",

@@ -291,9 +291,10 @@ fn can_overlay() -> bool {
 fn mount_proc(path: &Path) -> Proc {
     // The spawner itself needs all of it where possible, to write its jobs' identity maps.
     for form in [Proc::Full, Proc::Processes] {
-        if mount_proc_as(form, path).is_ok() {
-            return if form == Proc::Full && mount_proc_as(Proc::Processes, Path::new("/N")).is_ok()
-            {
+        let writable = MountFlags::empty();
+        if mount_proc_as(form, path, writable).is_ok() {
+            let trial = || mount_proc_as(Proc::Processes, Path::new("/N"), MountFlags::RDONLY);
+            return if form == Proc::Full && trial().is_ok() {
                 let _undone = unmount("/N", UnmountFlags::DETACH);
                 Proc::Processes
             } else {
@@ -306,8 +307,10 @@ fn mount_proc(path: &Path) -> Proc {
     Proc::None
 }
 
-pub(super) fn mount_proc_as(form: Proc, path: &Path) -> io::Result<()> {
-    let flags = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
+/// `access`: read-only or not. Jobs have nothing to write there; by it they could make themselves
+/// less of a candidate when memory runs out.
+pub(super) fn mount_proc_as(form: Proc, path: &Path, access: MountFlags) -> io::Result<()> {
+    let flags = access | MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
     let options = if form == Proc::Processes {
         c"subset=pid"
     } else {
