@@ -93,7 +93,7 @@ fn execute(
             map_identity(INNER_ID, INNER_ID)?;
             forbid_nested_namespaces();
             let memory = template.enter(&job)?;
-            give_up_privileges(world.filter.as_ref())?;
+            give_up_privileges()?;
             Root::Own(memory)
         }
         None => Root::Below(dir.to_path_buf()),
@@ -102,6 +102,9 @@ fn execute(
     drop(bytes);
     let (stdout, stderr) = (root.unnamed_file()?, root.unnamed_file()?);
     set_limits(&job.limits, world.template.is_some())?;
+    if let (Root::Own(_), Some(filter)) = (&root, &world.filter) {
+        step("filter system calls", filter.load())?;
+    }
 
     let end = run_command(&root, &job, &cwd, &stdout, &stderr)?;
     send_outputs(&root, &job, socket)?;

@@ -5,7 +5,6 @@ use std::io::{self, Write};
 
 use rustix::process::{DumpableBehavior, Resource, Rlimit, setrlimit};
 
-use super::filter::Filter;
 use super::spec::JobLimits;
 use super::step;
 
@@ -38,8 +37,7 @@ pub(super) fn forbid_nested_namespaces() {
     let _best_effort = fs::write("/proc/sys/user/max_user_namespaces", "0");
 }
 
-/// Takes what only privileged processes have, and more of the kernel than jobs need.
-pub(super) fn give_up_privileges(filter: Option<&Filter>) -> io::Result<()> {
+pub(super) fn give_up_privileges() -> io::Result<()> {
     use rustix::thread::{
         CapabilitySet, CapabilitySets, remove_capability_from_bounding_set, set_capabilities,
         set_no_new_privs,
@@ -62,9 +60,7 @@ pub(super) fn give_up_privileges(filter: Option<&Filter>) -> io::Result<()> {
     step(
         "forbid tracing",
         rustix::process::set_dumpable_behavior(behavior),
-    )?;
-    let filtered = filter.map_or(Ok(()), Filter::load);
-    step("filter system calls", filtered)
+    )
 }
 
 pub(super) fn set_limits(limits: &JobLimits, is_own_namespace: bool) -> io::Result<()> {
@@ -78,7 +74,9 @@ pub(super) fn set_limits(limits: &JobLimits, is_own_namespace: bool) -> io::Resu
         };
         step("set resource limits", setrlimit(resource, limit))
     };
-    set(Resource::Core, 0, 0)?;
+    // Not 0: that would keep the kernel from writing files, but not from starting the machine's
+    // collector of crashes.
+    set(Resource::Core, 1, 1)?;
     set(
         Resource::Fsize,
         limits.files_bytes_max,

@@ -37,9 +37,13 @@ const ARCHITECTURE_OFFSET: u32 = 4;
 
 /// The half of an argument that the calls in the table look at.
 const fn argument_offset(index: u32) -> u32 {
-    assert!(cfg!(target_endian = "little"), "add 4");
     16 + 8 * index
 }
+
+const _: () = assert!(
+    cfg!(target_endian = "little"),
+    "arguments lie the other way round"
+);
 
 /// The largest distance of a jump with a condition.
 const JUMP_MAX: usize = u8::MAX as usize;
@@ -160,6 +164,24 @@ fn judge(verdict: Verdict) -> Vec<libc::sock_filter> {
             program.push(allow);
             program
         }
+        Verdict::Look(Arguments::NotCoreLimit(resource, limit)) => {
+            let mut program = vec![
+                load(argument_offset(resource)),
+                jump(libc::BPF_JEQ, libc::RLIMIT_CORE, 1, 0),
+                allow,
+            ];
+            if let Some(limit) = limit {
+                program.extend([
+                    load(argument_offset(limit)),
+                    jump(libc::BPF_JEQ, 0, 0, 3),
+                    load(argument_offset(limit) + 4),
+                    jump(libc::BPF_JEQ, 0, 0, 1),
+                    allow,
+                ]);
+            }
+            program.push(refuse(0));
+            program
+        }
         Verdict::Look(Arguments::FirstAndThird(first, third)) => {
             let mut inner = vec![load(argument_offset(2))];
             inner.extend(among(third, allow));
@@ -230,7 +252,7 @@ mod tests {
     use super::*;
 
     /// Runs a program as the kernel would, on one call.
-    fn run(program: &[libc::sock_filter], architecture: u32, number: u32, args: [u32; 3]) -> u32 {
+    fn run(program: &[libc::sock_filter], architecture: u32, number: u32, args: [u64; 3]) -> u32 {
         let (mut at, mut value) = (0, 0);
         // Every jump leads forward.
         for _ in 0..program.len() {
@@ -245,9 +267,11 @@ mod tests {
                     value = match k {
                         0 => number,
                         4 => architecture,
-                        16 => args[0],
-                        24 => args[1],
-                        32 => args[2],
+                        16.. => {
+                            let arg = args[(k as usize - 16) / 8].to_le_bytes();
+                            let half = &arg[(k as usize - 16) % 8..][..4];
+                            u32::from_le_bytes(half.try_into().unwrap())
+                        }
                         other => panic!("{other}"),
                     }
                 }
@@ -306,14 +330,17 @@ mod tests {
             |number: i64, args| run(&program, ARCHITECTURE, u32::try_from(number).unwrap(), args);
         let no = refused(libc::EPERM);
         let thread = libc::CLONE_VM | libc::CLONE_THREAD | libc::CLONE_FILES;
-        let thread = thread.cast_unsigned();
-        let user = libc::CLONE_NEWUSER.cast_unsigned();
+        let thread = u64::from(thread.cast_unsigned());
+        let user = u64::from(libc::CLONE_NEWUSER.cast_unsigned());
         assert_eq!(run(libc::SYS_clone, [thread, 0, 0]), ALLOWED);
         // A signal's number.
         assert_eq!(run(libc::SYS_clone, [0x80, 0, 0]), ALLOWED);
         assert_eq!(run(libc::SYS_clone, [thread | user, 0, 0]), no);
         assert_eq!(
-            run(libc::SYS_unshare, [libc::CLONE_FS.cast_unsigned(), 0, 0]),
+            run(
+                libc::SYS_unshare,
+                [u64::from(libc::CLONE_FS.cast_unsigned()), 0, 0]
+            ),
             ALLOWED
         );
         assert_eq!(run(libc::SYS_unshare, [0x80, 0, 0]), no);
@@ -330,6 +357,13 @@ mod tests {
                 "{request:#x}"
             );
         }
+        assert_eq!(run(libc::SYS_fcntl, [3, 1, 0]), ALLOWED);
+        assert_eq!(run(libc::SYS_fcntl, [3, 1024, 0]), no);
+        for pointer in [1, 1 << 40] {
+            assert_eq!(run(libc::SYS_prlimit64, [0, 4, pointer]), refused(0));
+            assert_eq!(run(libc::SYS_prlimit64, [0, 3, pointer]), ALLOWED);
+        }
+        assert_eq!(run(libc::SYS_prlimit64, [0, 4, 0]), ALLOWED);
         for family in 0..50 {
             for protocol in 0..300 {
                 let may = [1, 2, 10].contains(&family) && [0, 1, 6, 17].contains(&protocol);

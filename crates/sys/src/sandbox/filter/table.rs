@@ -25,11 +25,14 @@ pub(super) enum Arguments {
     NoFlags(u32),
     /// The second must be none of these.
     NotSecond(&'static [u32]),
+    /// If the argument with the first index is `RLIMIT_CORE`, and that with the second, if any, is
+    /// not null, the call does nothing and succeeds.
+    NotCoreLimit(u32, Option<u32>),
     /// The first and the third must be among these.
     FirstAndThird(&'static [u32], &'static [u32]),
 }
 
-use Arguments::{FirstAndThird, NoFlags, NotSecond};
+use Arguments::{FirstAndThird, NoFlags, NotCoreLimit, NotSecond};
 use Verdict::{Look, Refuse};
 
 /// One call.
@@ -65,9 +68,17 @@ const FAMILIES: &[u32] = &[
 const PROTOCOLS: &[u32] = &[0, 1, 6, 17];
 
 /// Puts text into the input of a terminal.
+#[allow(
+    clippy::cast_possible_truncation,
+    reason = "the kernel takes 32 bits; the C library's type differs"
+)]
 const TERMINAL_INPUT: &[u32] = &[libc::TIOCSTI as u32, libc::TIOCLINUX as u32];
 
+/// With a lease on a file that is shared with other jobs, one would make them wait to open it.
+const LEASE: &[u32] = &[libc::F_SETLEASE as u32];
+
 /// All calls that are not simply allowed. Sorted by name.
+#[rustfmt::skip]
 pub(super) const TABLE: &[Row] = &[
     ("acct", libc::SYS_acct, NO_PERMISSION),
     ("add_key", libc::SYS_add_key, NO_PERMISSION),
@@ -80,6 +91,7 @@ pub(super) const TABLE: &[Row] = &[
     ("clone3", libc::SYS_clone3, NO_CALL),
     ("delete_module", libc::SYS_delete_module, NO_PERMISSION),
     ("fanotify_init", libc::SYS_fanotify_init, NO_PERMISSION),
+    ("fcntl", libc::SYS_fcntl, Look(NotSecond(LEASE))),
     ("finit_module", libc::SYS_finit_module, NO_PERMISSION),
     ("fsconfig", libc::SYS_fsconfig, NO_PERMISSION),
     ("fsmount", libc::SYS_fsmount, NO_PERMISSION),
@@ -105,25 +117,16 @@ pub(super) const TABLE: &[Row] = &[
     ("mount", libc::SYS_mount, NO_PERMISSION),
     ("mount_setattr", libc::SYS_mount_setattr, NO_PERMISSION),
     ("move_mount", libc::SYS_move_mount, NO_PERMISSION),
-    (
-        "open_by_handle_at",
-        libc::SYS_open_by_handle_at,
-        NO_PERMISSION,
-    ),
+    ("open_by_handle_at", libc::SYS_open_by_handle_at, NO_PERMISSION),
     ("open_tree", libc::SYS_open_tree, NO_PERMISSION),
     ("perf_event_open", libc::SYS_perf_event_open, NO_PERMISSION),
     ("pidfd_getfd", libc::SYS_pidfd_getfd, NO_PERMISSION),
     ("pivot_root", libc::SYS_pivot_root, NO_PERMISSION),
-    (
-        "process_vm_readv",
-        libc::SYS_process_vm_readv,
-        NO_PERMISSION,
-    ),
-    (
-        "process_vm_writev",
-        libc::SYS_process_vm_writev,
-        NO_PERMISSION,
-    ),
+    // A limit of 1 byte, which is set, keeps the kernel from starting the machine's collector of
+    // crashes for a job's processes. Scripts set 0, and then it would.
+    ("prlimit64", libc::SYS_prlimit64, Look(NotCoreLimit(1, Some(2)))),
+    ("process_vm_readv", libc::SYS_process_vm_readv, NO_PERMISSION),
+    ("process_vm_writev", libc::SYS_process_vm_writev, NO_PERMISSION),
     ("ptrace", libc::SYS_ptrace, NO_PERMISSION),
     ("quotactl", libc::SYS_quotactl, NO_PERMISSION),
     ("quotactl_fd", libc::SYS_quotactl_fd, NO_PERMISSION),
@@ -132,21 +135,15 @@ pub(super) const TABLE: &[Row] = &[
     ("setdomainname", libc::SYS_setdomainname, NO_PERMISSION),
     ("sethostname", libc::SYS_sethostname, NO_PERMISSION),
     ("setns", libc::SYS_setns, NO_PERMISSION),
+    #[cfg(target_arch = "x86_64")]
+    ("setrlimit", libc::SYS_setrlimit, Look(NotCoreLimit(0, None))),
     ("settimeofday", libc::SYS_settimeofday, NO_PERMISSION),
-    (
-        "socket",
-        libc::SYS_socket,
-        Look(FirstAndThird(FAMILIES, PROTOCOLS)),
-    ),
+    ("socket", libc::SYS_socket, Look(FirstAndThird(FAMILIES, PROTOCOLS))),
     ("swapoff", libc::SYS_swapoff, NO_PERMISSION),
     ("swapon", libc::SYS_swapon, NO_PERMISSION),
     ("syslog", libc::SYS_syslog, NO_PERMISSION),
     ("umount2", libc::SYS_umount2, NO_PERMISSION),
-    (
-        "unshare",
-        libc::SYS_unshare,
-        Look(NoFlags(NAMESPACES | CLONE_NEWTIME)),
-    ),
+    ("unshare", libc::SYS_unshare, Look(NoFlags(NAMESPACES | CLONE_NEWTIME))),
     ("userfaultfd", libc::SYS_userfaultfd, NO_PERMISSION),
     ("vhangup", libc::SYS_vhangup, NO_PERMISSION),
 ];
