@@ -100,7 +100,8 @@ pub struct JobLimits {
     pub process_bytes_max: Option<u64>,
     /// Most seconds of CPU time of any one process.
     pub cpu_seconds_max: Option<u64>,
-    /// Most processes at once. Only held where user namespaces count them (kernel 5.14 on).
+    /// Most processes at once. Only held where user namespaces count them (kernel 5.14 on), or
+    /// control groups do, and not for root, whom the kernel does not limit.
     pub processes_max: u64,
     /// Most open files of one process.
     pub open_files_max: u64,

@@ -10,6 +10,9 @@ use crate::Test;
 /// Says to a new process of this program which test it is.
 const TEST: &str = "FARCC_SANDBOX_TEST";
 
+/// Tells it where the attacking program is.
+pub(crate) const ATTACK: &str = "FARCC_SANDBOX_ATTACK";
+
 /// User and group `nobody` of every system.
 const ORDINARY_ID: u32 = 65_534;
 
@@ -71,31 +74,28 @@ fn run_all(names: &[&str], shows_output: bool) -> ExitCode {
     let failed = Mutex::new(Vec::new());
     let count = queue.lock().unwrap().len();
     println!("\nrunning {count} tests");
+    let attack = Attack::build();
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    std::thread::scope(|scope| {
-        for _ in 0..threads {
-            scope.spawn(|| {
-                loop {
-                    let next = queue.lock().unwrap().pop_front();
-                    let Some((name, user)) = next else { return };
-                    let output = run(name, user);
-                    let title = match user {
-                        Some(_) => format!("{name} (as an ordinary user)"),
-                        None => name.to_owned(),
-                    };
-                    let is_ok = output.status.success();
-                    let word = if is_ok { "ok" } else { "FAILED" };
-                    println!("test {title} ... {word}");
-                    if !is_ok || shows_output {
-                        println!("{}", String::from_utf8_lossy(&output.stdout));
-                        println!("{}", String::from_utf8_lossy(&output.stderr));
-                    }
-                    if !is_ok {
-                        failed.lock().unwrap().push(title);
-                    }
-                }
-            });
+    let work = || loop {
+        let next = queue.lock().unwrap().pop_front();
+        let Some((name, user)) = next else { return };
+        let output = run(name, user, &attack);
+        let title = match user {
+            Some(_) => format!("{name} (as an ordinary user)"),
+            None => name.to_owned(),
+        };
+        let is_ok = output.status.success();
+        println!("test {title} ... {}", if is_ok { "ok" } else { "FAILED" });
+        if !is_ok || shows_output {
+            println!("{}", String::from_utf8_lossy(&output.stdout));
+            println!("{}", String::from_utf8_lossy(&output.stderr));
         }
+        if !is_ok {
+            failed.lock().unwrap().push(title);
+        }
+    };
+    std::thread::scope(|scope| {
+        (0..threads).for_each(|_| drop(scope.spawn(work)));
     });
     let failed = failed.into_inner().unwrap();
     failed.iter().for_each(|title| println!("failed: {title}"));
@@ -109,7 +109,31 @@ fn run_all(names: &[&str], shows_output: bool) -> ExitCode {
     }
 }
 
-fn run(name: &str, user: Option<u32>) -> Output {
+/// The program that attacks, built for all tests.
+struct Attack(tempfile::TempDir);
+
+impl Attack {
+    fn build() -> Attack {
+        let dir = tempfile::Builder::new()
+            .prefix("farcc-attack-")
+            .permissions(std::os::unix::fs::PermissionsExt::from_mode(0o755))
+            .tempdir()
+            .unwrap();
+        let mut source = std::path::PathBuf::from(env!("CARGO_MANIFEST_DIR"));
+        source.push("tests/runner/attack.c");
+        let mut compiler = Command::new("gcc");
+        compiler.args(["-static", "-O1", "-Wall", "-Wextra", "-Werror", "-o"]);
+        let status = compiler.arg(dir.path().join("attack")).arg(source).status();
+        assert!(status.unwrap().success(), "gcc makes no static program");
+        Attack(dir)
+    }
+
+    fn program(&self) -> std::path::PathBuf {
+        self.0.path().join("attack")
+    }
+}
+
+fn run(name: &str, user: Option<u32>, attack: &Attack) -> Output {
     use std::os::unix::process::CommandExt;
     // The program may lie where an ordinary user cannot go: it is entered as an open file.
     let program = std::fs::File::open("/proc/self/exe").unwrap();
@@ -118,6 +142,7 @@ fn run(name: &str, user: Option<u32>) -> Output {
     let mut command = Command::new(format!("/proc/self/fd/{fd}"));
     command
         .env(TEST, name)
+        .env(ATTACK, attack.program())
         .env("RUST_BACKTRACE", "0")
         .stdin(Stdio::null());
     if let Some(user) = user {

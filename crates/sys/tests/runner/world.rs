@@ -99,6 +99,9 @@ impl World {
     /// else are files with that content, hard links to blobs.
     pub(crate) fn tree(&self, name: &str, entries: &[(&str, &[u8])]) -> PathBuf {
         let tree = self.dir.path().join("work").join(name);
+        if tree.exists() && !entries.iter().any(|(path, _)| !tree.join(path).exists()) {
+            return PathBuf::from(name);
+        }
         fs::create_dir_all(&tree).unwrap();
         for (path, content) in entries {
             if let Some(dir) = path.strip_suffix('/') {
@@ -114,6 +117,11 @@ impl World {
             fs::hard_link(self.blob(content), tree.join(path)).unwrap();
         }
         PathBuf::from(name)
+    }
+
+    /// The attacking program.
+    pub(crate) fn attack(&self) -> Vec<u8> {
+        fs::read(std::env::var_os(crate::harness::ATTACK).unwrap()).unwrap()
     }
 
     /// Everything that the server has, with its content and what a job could change of it.
