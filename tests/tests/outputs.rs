@@ -232,6 +232,32 @@ fn an_output_that_is_a_link_leads_to_the_object() {
     workspace.distcc("gcc -c a.c -o link.o").silent_success();
     server.wait_for_jobs(1);
     assert_eq!(workspace.read("link.o"), workspace.read("local.o"));
+    assert_eq!(workspace.read("out/real.o"), workspace.read("local.o"));
+}
+
+/// What `mktemp` has made is private, and stays so.
+#[test]
+fn an_empty_output_keeps_its_mode() {
+    let (workspace, server) = with_server();
+    let mode = |command: &str| {
+        let line = format!("out=$(mktemp -p .) && {command} gcc -c a.c -o $out && stat -c %a $out");
+        let mut shell = workspace.command("/bin/sh");
+        run(shell.args(["-c", &line])).silent_success().stdout
+    };
+    assert_eq!(mode(&programs::distcc().display().to_string()), mode("env"));
+    server.wait_for_jobs(1);
+}
+
+/// Preprocessor and compiler both warn of an option that does not fit.
+#[test]
+fn a_warning_about_the_command_line_is_shown_once() {
+    let (workspace, server) = with_server();
+    let line = "gcc -std=c++17 -c a.c";
+    let local = workspace.run(line).success();
+    let ours = workspace.distcc(line).success();
+    server.wait_for_jobs(1);
+    assert!(local.stderr.contains("-std=c++17"), "{local:#?}");
+    assert_eq!(ours.stderr, local.stderr);
 }
 
 #[test]

@@ -14,5 +14,6 @@ mod outputs;
 mod pairings;
 mod portage;
 mod protocol3;
+mod random;
 mod scanner;
 mod surroundings;

@@ -17,6 +17,9 @@ use crate::settings::Settings;
 /// Most lists that are remembered; beyond that all are parsed anew.
 const LISTS_MAX: usize = 256;
 
+/// Longer lists are taken for empty, in bytes: some 100,000 hosts.
+const LIST_BYTES_MAX: u64 = 4 << 20;
+
 /// Least number of local slots unless the list says otherwise; stock's fixed number.
 const LOCAL_SLOTS_MIN: u32 = stock::hosts::DEFAULT_LOCALSLOTS;
 
@@ -90,7 +93,7 @@ impl HostLists {
             Origin::Variable(text) => ("$DISTCC_HOSTS".to_owned(), text.as_encoded_bytes().into()),
             Origin::File { path, .. } => (
                 path.display().to_string(),
-                fs::read(path).unwrap_or_default(),
+                sys::plain_file::read(path, LIST_BYTES_MAX).unwrap_or_default(),
             ),
             Origin::Nowhere => (String::new(), Vec::new()),
         };
@@ -207,7 +210,7 @@ impl JobHosts {
 fn file_origin(path: &Path) -> Option<Origin> {
     let meta = fs::metadata(path).ok()?;
     // As with stock, a file that cannot be read is passed over.
-    fs::File::open(path).ok()?;
+    sys::plain_file::open(path).ok()?;
     Some(Origin::File {
         path: path.to_owned(),
         identity: [

@@ -290,16 +290,15 @@ fn needs(job: &Job, hosts: &Rc<JobHosts>) -> Needs {
     }
 }
 
-/// The source's or output's base name: the last word that does not look like an option.
+/// The source's base name, else that of the last word that does not look like an option. Before anything is
+/// understood: monitors show a job from its first moment.
 fn display_name(request: &JobRequest) -> String {
-    let words = request.args.iter().rev().map(|word| word.to_string_lossy());
-    let mut files = words.filter(|word| !word.starts_with('-'));
-    let source = files
-        .clone()
-        .find(|word| word.contains('.') && !word.ends_with(".o"));
-    let path = source.or_else(|| files.next()).unwrap_or_default();
-    let name = path.rsplit('/').next().unwrap_or_default();
-    name.to_owned()
+    let files = request.args.iter().rev();
+    let mut files = files.filter(|word| !word.as_encoded_bytes().starts_with(b"-"));
+    let source = files.clone().find(|word| cmdline::is_source_name(word));
+    let path = source.or_else(|| files.next());
+    let path = path.map(|word| word.to_string_lossy()).unwrap_or_default();
+    path.rsplit('/').next().unwrap_or_default().to_owned()
 }
 
 impl Job {

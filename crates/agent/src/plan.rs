@@ -1,9 +1,9 @@
 //! What a job asks for: understood from its command line, or why it must stay on this machine.
 
 use std::ffi::{OsStr, OsString};
-use std::fs::{self, File};
+use std::fs;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::Path;
 
 use cmdline::{Invocation, Mode, Placement, WhyLocal};
@@ -37,6 +37,12 @@ impl From<Why> for Local {
     }
 }
 
+/// Longer response files are not read, in bytes: the words of one would not fit into an exec.
+const RESPONSE_FILE_BYTES_MAX: u64 = 16 << 20;
+
+/// The first two lines of a preprocessed text fit, in bytes: two paths.
+const HEAD_BYTES: usize = 2 * 4096 + 64;
+
 /// Variables that make GCC write a dependency file whose target depends on how it is called.
 const DEPENDENCY_VARIABLES: &[&str] = &["DEPENDENCIES_OUTPUT", "SUNPRO_DEPENDENCIES"];
 
@@ -46,7 +52,8 @@ const DEPENDENCY_VARIABLES: &[&str] = &["DEPENDENCIES_OUTPUT", "SUNPRO_DEPENDENC
 /// Why it stays here.
 pub(crate) fn understand(job: &JobRequest, compilers: &Compilers) -> Result<Invocation, Local> {
     let cwd = Path::new(&job.cwd);
-    let mut read = |name: &OsStr| fs::read(cwd.join(name)).ok();
+    let mut read =
+        |name: &OsStr| sys::plain_file::read(&cwd.join(name), RESPONSE_FILE_BYTES_MAX).ok();
     let invocation = cmdline::parse(&job.args, compilers.driver(job), &mut read);
     let why = match invocation.where_to() {
         Placement::Local(why) => why,
@@ -54,10 +61,13 @@ pub(crate) fn understand(job: &JobRequest, compilers: &Compilers) -> Result<Invo
             let lists_dependencies = DEPENDENCY_VARIABLES
                 .iter()
                 .any(|name| job.var(name).is_some());
-            if !lists_dependencies {
+            if lists_dependencies {
+                WhyLocal::DependencyFileLost
+            } else if is_read_once(cwd, &invocation) {
+                return Err(Why::SourceReadOnce.into());
+            } else {
                 return Ok(invocation);
             }
-            WhyLocal::DependencyFileLost
         }
     };
     let sentence = invocation.explain().unwrap_or_else(|| why.to_string());
@@ -75,6 +85,13 @@ pub(crate) fn understand(job: &JobRequest, compilers: &Compilers) -> Result<Invo
         level,
         preprocesses: invocation.mode() == Mode::Preprocess,
     })
+}
+
+/// Whether the source is a named pipe or the like. What a second look would not see again cannot
+/// be preprocessed here and, should that fail, compiled.
+fn is_read_once(cwd: &Path, invocation: &Invocation) -> bool {
+    let source = invocation.source().unwrap_or_default();
+    fs::metadata(cwd.join(source)).is_ok_and(|meta| !meta.is_file() && !meta.is_dir())
 }
 
 /// What hosts have to run: commands with the compiler's name first.
@@ -214,20 +231,29 @@ pub(crate) fn own_text(job: &JobRequest, invocation: &Invocation) -> Result<Opti
         return Ok(None);
     }
     let source = invocation.source().unwrap_or_default();
-    preprocessed_source(job, source).map(Some)
+    let text = preprocessed_source(job, source)?;
+    // Clang is told the directory.
+    let is_gcc = invocation.driver().family == cmdline::Family::Gcc;
+    if is_gcc && invocation.debug_info() && !names_directory(&text) {
+        return Err(Why::DirectoryUnknown.into());
+    }
+    Ok(Some(text))
+}
+
+/// Whether a text begins as GCC's preprocessor writes it for debug information: `# 0 "a.c"`, `# 1 "/directory//"`.
+fn names_directory(text: &Text) -> bool {
+    let mut head = [0; HEAD_BYTES];
+    let len = text.file.read_at(&mut head, 0).unwrap_or_default();
+    let mut lines = head[..len].split(|&byte| byte == b'\n').skip(1);
+    let second = lines.next().unwrap_or_default();
+    second.starts_with(b"# 1 \"/") && second.ends_with(b"//\"")
 }
 
 fn preprocessed_source(job: &JobRequest, source: &OsStr) -> Result<Text, Local> {
     let open = || {
-        let file = File::open(Path::new(&job.cwd).join(source))?;
-        let meta = file.metadata()?;
-        Ok::<_, std::io::Error>((file, meta))
+        let file = sys::plain_file::open(&Path::new(&job.cwd).join(source))?;
+        let len = file.metadata()?.len();
+        Ok::<_, std::io::Error>(Text { file, len })
     };
-    match open() {
-        Ok((file, meta)) if meta.is_file() => Ok(Text {
-            file,
-            len: meta.len(),
-        }),
-        _ => Err(Why::SourceUnreadable.into()),
-    }
+    open().map_err(|_| Why::SourceUnreadable.into())
 }

@@ -32,6 +32,7 @@ macro_rules! reasons {
 reasons! {
     CommentsMissed, "comments-missed", "the host warned of what a comment may have turned off, and comments had been dropped; it is repeated here";
     CompilerRefused, "compiler-refused", "every host said a short while ago that it does not run this compiler";
+    DirectoryUnknown, "directory-unknown", "the preprocessed source does not name its directory, which belongs into debug information";
     HostsCooling, "hosts-cooling-down", "every host failed a short while ago and is left alone for now";
     HostsFailed, "hosts-failed", "the hosts it was tried on failed";
     InstallFailed, "install-failed", "the result could not be put in place";
@@ -42,6 +43,7 @@ reasons! {
     OtherTree, "other-tree", "the agent sees other files in the job's directory";
     PreprocessorFailed, "preprocessor-failed", "the preprocessor failed, so the compile will fail here too and say why";
     RemoteFailed, "remote-failed", "the compile failed on the host and is repeated here";
+    SourceReadOnce, "source-read-once", "the source is a pipe or a device, which can be read only once";
     SourceUnreadable, "source-unreadable", "the preprocessed source could not be read";
     TooLarge, "too-large", "the preprocessed source is larger than a server accepts";
 }

@@ -44,6 +44,8 @@ pub(crate) struct Asked {
     pub(crate) file: Option<OsString>,
     pub(crate) targets: Vec<Target>,
     pub(crate) phony: bool,
+    /// `-MG`.
+    missing: bool,
     /// Words that go past the driver to the preprocessor (`-Wp,`, `-Xpreprocessor`).
     pub(crate) inner: Vec<OsString>,
 }
@@ -64,8 +66,21 @@ impl Asked {
                 quoted: true,
             }),
             Dep::Phony => self.phony = true,
-            Dep::Missing => {}
+            Dep::Missing => self.missing = true,
         }
+    }
+
+    /// The first option that says something about the file but not that it be written.
+    fn description(&self) -> Option<&'static str> {
+        let given = [
+            ("-MF", self.file.is_some()),
+            ("-MT", !self.targets.is_empty()),
+            ("-MP", self.phony),
+            ("-MG", self.missing),
+        ];
+        given
+            .iter()
+            .find_map(|(option, is_given)| is_given.then_some(*option))
     }
 }
 
@@ -201,6 +216,12 @@ pub(crate) fn obstacle(it: &Invocation) -> Option<(WhyLocal, OsString)> {
         if it.asked.write.is_some() || it.asked.file.is_some() {
             return lost(file);
         }
+    }
+    // GCC fails and Clang warns; once the source is preprocessed, neither sees these options.
+    if it.dependency.is_none()
+        && let Some(option) = it.asked.description()
+    {
+        return Some((WhyLocal::NoDependencyFile, option.into()));
     }
     let file = &it.dependency.as_ref()?.file;
     let odd = file.is_empty() || file == "-" || special_file(file);

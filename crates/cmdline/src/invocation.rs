@@ -81,7 +81,7 @@ pub(crate) fn understand(args: Vec<OsString>, driver: Driver) -> Invocation {
     let items = cut(&args);
     let mut it = Invocation {
         mode: Mode::Link,
-        operands: operands(&args, &items, driver.cxx),
+        operands: operands(&args, &items, driver),
         sources: Vec::new(),
         outputs_given: Vec::new(),
         output: None,
@@ -119,18 +119,22 @@ pub(crate) fn understand(args: Vec<OsString>, driver: Driver) -> Invocation {
 }
 
 /// The words that are no options, with the language that `-x` or the extension gives them.
-pub(crate) fn operands(args: &[OsString], items: &[Item], cxx: bool) -> Vec<Operand> {
+pub(crate) fn operands(args: &[OsString], items: &[Item], driver: Driver) -> Vec<Operand> {
+    let mut cxx = driver.cxx;
     let mut language = None;
     let mut operands = Vec::new();
     for item in items {
         if item.effect(None) == Some(Effect::Language) {
             language = Some(item.value(args)).filter(|language| *language != "none");
+            // After any `-x`, `-x none` included, g++ leaves the next source to its extension.
+            cxx &= driver.family == Family::Clang;
         }
         if item.what == What::Operand {
             operands.push(Operand {
                 word: item.word,
                 kind: lang::kind(&args[item.word], language, cxx),
             });
+            cxx = driver.cxx;
         }
     }
     operands

@@ -203,6 +203,12 @@ pub(crate) fn kind(path: &OsStr, language: Option<&OsStr>, cxx: bool) -> Kind {
     }
 }
 
+/// Whether a word looks like a source that can be distributed, by its extension alone.
+#[must_use]
+pub fn is_source_name(word: &OsStr) -> bool {
+    matches!(kind(word, None, false), Source(_) | Preprocessed(_))
+}
+
 /// Whether a stock server takes this word for a source.
 pub(crate) fn stock_source(word: &OsStr) -> bool {
     stock_extension(word).is_some()

@@ -48,7 +48,7 @@ pub use deps::{Dependency, Target};
 pub use derive::{OutputFile, OutputKind};
 pub use files::FilesCommand;
 pub use invocation::{Invocation, Mode, parse};
-pub use lang::Language;
+pub use lang::{Language, is_source_name};
 pub use name::{Driver, Family, NameLookup, rewrite_name};
 pub use refusal::{Refusal, RefusalCode};
 pub use server::{Input, PathAt, ServerCommand, server_check};

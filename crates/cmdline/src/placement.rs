@@ -186,7 +186,11 @@ mod tests {
                 Family::Gcc
             };
             let option = option(row.name, row.take, row.effect);
-            let args = [option.clone(), vec!["-c".into(), "a.c".into()]].concat();
+            let mut args = [option.clone(), vec!["-c".into(), "a.c".into()]].concat();
+            // Without it the other options of the dependency file mean nothing.
+            if matches!(row.effect, Effect::Dep(_)) {
+                args.push("-MD".into());
+            }
             let it = understand(args.clone(), Driver { family, cxx: false });
             let sent = it.server_argv(OsStr::new("/"));
             let sent = sent.windows(option.len()).any(|words| words == option);

@@ -77,6 +77,7 @@ impl RefusalCode {
             | Why::Language
             | Why::Link
             | Why::NoAssemble
+            | Why::NoDependencyFile
             | Why::NoSource
             | Why::Offload
             | Why::OutputOdd

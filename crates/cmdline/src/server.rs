@@ -186,7 +186,7 @@ fn only_source(args: &[OsString], items: &[Item], driver: Driver) -> Result<Lang
         code: RefusalCode::NotOneCompile,
         word: word.clone(),
     };
-    match &operands(args, items, driver.cxx)[..] {
+    match &operands(args, items, driver)[..] {
         [only] => match only.kind {
             _ if args[only.word] == "-" || args[only.word].is_empty() => {
                 Err(refuse(&args[only.word]))

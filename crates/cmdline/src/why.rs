@@ -70,6 +70,7 @@ reasons! {
     Modules, "modules", "modules read and write compiled interfaces on this machine";
     Native, "native", "what `native` means for this machine's processor could not be found out";
     NoAssemble, "no-assemble", "it makes no object or assembler file";
+    NoDependencyFile, "no-dependency-file", "options describe a dependency file, but none asks for it to be written";
     NoSource, "no-source", "no source file was recognised";
     Offload, "offload", "offloading to an accelerator compiles in several passes";
     OutputOdd, "output-odd", "the output is standard output or something that only this machine can write";

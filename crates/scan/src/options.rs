@@ -116,9 +116,11 @@ impl Options {
             language: None,
             prefix: Vec::new(),
             passed: Vec::new(),
+            is_inner: false,
         };
         it.read(args, &mut state);
         let passed = std::mem::take(&mut state.passed);
+        state.is_inner = true;
         it.read(&passed, &mut state);
         it
     }
@@ -202,6 +204,9 @@ impl Options {
             self.response_files = true;
             return;
         }
+        if state.is_inner {
+            return;
+        }
         let by_name = Language::of_file(word);
         let object = state.language.is_none() && by_name.is_none() && word != b"-";
         if !object {
@@ -275,6 +280,8 @@ struct Reading {
     language: Option<Language>,
     prefix: Vec<u8>,
     passed: Vec<OsString>,
+    /// These are words for the preprocessor alone: what is no option is an option's argument.
+    is_inner: bool,
 }
 
 /// Words of a response file, as GCC's driver separates them: at white space, with quotes and backslashes.
@@ -344,6 +351,19 @@ mod tests {
         );
         assert_eq!(it.includes, [b"z.h"]);
         assert_eq!(it.told(), [] as [&str; 0]);
+        let it = parse("-x c++ -Wp,-MD,x.d -c x.c");
+        assert_eq!(it.language(), Some(Language::Source("c++")));
+    }
+
+    /// A question must not write the build's files.
+    #[test]
+    fn the_compiler_is_not_told_what_to_write() {
+        let it = parse(
+            "--output=o --output p -oq --write-dependencies --write-user-dependencies -MD -MF f -ftime-trace=x \
+             -fproc-stat-report=y -save-stats=obj -time=z --serialize-diagnostics d -MJ j -fdump-go-spec=g a.c",
+        );
+        assert_eq!(it.told(), [] as [&str; 0]);
+        assert_eq!(it.source(), Some(OsStr::new("a.c")));
     }
 
     #[test]

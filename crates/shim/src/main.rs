@@ -11,6 +11,7 @@ mod conversation;
 mod invocation;
 mod local;
 mod log;
+mod messages;
 mod own_options;
 mod shim;
 

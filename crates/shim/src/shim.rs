@@ -15,6 +15,7 @@ use crate::conversation::{Agent, is_gone};
 use crate::invocation::{self, Invocation};
 use crate::local::{self, SAFEGUARD};
 use crate::log::Log;
+use crate::messages;
 use crate::own_options;
 
 /// distcc's exit codes that this program uses itself.
@@ -24,6 +25,9 @@ const EXIT_RECURSION: u8 = 111;
 /// Agents that one job asks again after they have died: the one that it began with, and one that
 /// was already dying when it was reached.
 const AGENTS_LOST_MAX: u32 = 2;
+
+/// Longer messages of preprocessor or host are passed on as they are, in bytes.
+const COMPARED_BYTES_MAX: u64 = 1 << 20;
 
 /// Runs the program. `words` is the whole command line.
 pub(crate) fn run(words: Vec<OsString>) -> ExitCode {
@@ -235,18 +239,41 @@ fn install(
                 .map_err(|error| format!("cannot write {}: {error}", path.display()))?;
         }
     }
-    if let Some(messages) = preprocessor_messages {
-        let len = messages.metadata().map_or(0, |meta| meta.len());
-        pass_on(messages, len, &mut std::io::stderr());
-    }
+    let said = preprocessor_messages.map(|file| {
+        let len = file.metadata().map_or(0, |meta| meta.len());
+        pass_on(file, len, &mut std::io::stderr());
+        (file, len)
+    });
     for (output, file) in pairs() {
         match output.destination {
             Destination::Stdout => pass_on(file, output.len, &mut std::io::stdout()),
-            Destination::Stderr => pass_on(file, output.len, &mut std::io::stderr()),
+            Destination::Stderr => hosts_messages(file, output.len, said),
             Destination::File(_) => {}
         }
     }
     Ok(())
+}
+
+/// Prints what the host's compiler said as one here would have said it.
+fn hosts_messages(file: &File, len: u64, said: Option<(&File, u64)>) {
+    let stderr = &mut std::io::stderr();
+    if len > COMPARED_BYTES_MAX {
+        return pass_on(file, len, stderr);
+    }
+    let read = |file, len| {
+        let mut bytes = Vec::new();
+        pass_on(file, len, &mut bytes);
+        bytes
+    };
+    let mut text = read(file, len);
+    if let Some((here, here_len @ 1..=COMPARED_BYTES_MAX)) = said {
+        text = messages::without_repetitions(&text, &read(here, here_len));
+    }
+    if messages::quotes_are_plain(|name| std::env::var_os(name)) {
+        text = messages::with_plain_quotes(&text);
+    }
+    // A reader that went away must not fail the compile.
+    drop(stderr.write_all(&text));
 }
 
 /// Copies a compiler's messages. A reader that went away must not fail the compile.

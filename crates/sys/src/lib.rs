@@ -13,6 +13,7 @@ pub mod fd_passing;
 pub mod lock;
 pub mod open_files;
 pub mod output_file;
+pub mod plain_file;
 pub mod preprocessor;
 pub mod realm;
 pub mod rendezvous;

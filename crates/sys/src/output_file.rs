@@ -1,9 +1,10 @@
 //! Puts a finished output in place: whole or not at all.
 //!
 //! GNU as removes an existing ordinary file or link of the output's name and creates the file
-//! with mode 0666 less the umask. The same here, but the bytes go to a file beside it first,
-//! which then takes the name. Everything goes through the C library, so that a preloaded sandbox
-//! sees it.
+//! with mode 0666 less the umask. An empty file it writes to instead, so one that `mktemp` has
+//! made stays private, and a link to nothing is followed. The same here, but the bytes go to a
+//! file beside it first, which then takes the name. Everything goes through the C library, so
+//! that a preloaded sandbox sees it.
 
 use std::ffi::OsString;
 use std::fs::{self, File};
@@ -15,6 +16,9 @@ use crate::signals::{FileSizeIsAnError, Hold};
 /// Names tried for the file beside the output.
 const TEMP_NAMES_MAX: u32 = 100;
 
+/// Links followed; as many as Linux follows.
+const LINKS_MAX: u32 = 40;
+
 /// Writes `len` bytes of `source`, from its start, to `path`. Existing devices and pipes
 /// (`-o /dev/null`) are written to, everything else is replaced.
 ///
@@ -24,7 +28,12 @@ pub fn put(source: &File, len: u64, path: &Path) -> io::Result<()> {
     match fs::metadata(path) {
         Ok(meta) if meta.is_dir() => Err(io::ErrorKind::IsADirectory.into()),
         Ok(meta) if !meta.is_file() => copy(source, len, &File::options().write(true).open(path)?),
-        _ => replace(source, len, path),
+        Ok(meta) if meta.len() == 0 => {
+            let permissions = Some(meta.permissions());
+            replace(source, len, &fs::canonicalize(path)?, permissions)
+        }
+        Ok(_) => replace(source, len, path, None),
+        Err(_) => replace(source, len, &end_of_links(path), None),
     }
 }
 
@@ -45,11 +54,31 @@ pub fn copy(source: &File, len: u64, target: &File) -> io::Result<()> {
     }
 }
 
-fn replace(source: &File, len: u64, path: &Path) -> io::Result<()> {
+/// Where a file will be that is opened under this name and is not there yet.
+fn end_of_links(path: &Path) -> PathBuf {
+    let mut end = path.to_owned();
+    for _ in 0..LINKS_MAX {
+        let Ok(target) = fs::read_link(&end) else {
+            break;
+        };
+        end.pop();
+        end.push(target);
+    }
+    end
+}
+
+fn replace(
+    source: &File,
+    len: u64,
+    path: &Path,
+    permissions: Option<fs::Permissions>,
+) -> io::Result<()> {
     let _hold = Hold::new();
     let _no_signal = FileSizeIsAnError::new()?;
     let (file, beside) = create_beside(path)?;
-    let written = copy(source, len, &file).and_then(|()| fs::rename(&beside, path));
+    let written = copy(source, len, &file)
+        .and_then(|()| permissions.map_or(Ok(()), |old| file.set_permissions(old)))
+        .and_then(|()| fs::rename(&beside, path));
     if written.is_err() {
         drop(fs::remove_file(&beside));
     }
@@ -73,7 +102,7 @@ fn create_beside(path: &Path) -> io::Result<(File, PathBuf)> {
 mod tests {
     use super::*;
     use std::io::Write;
-    use std::os::unix::fs::{MetadataExt, symlink};
+    use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 
     fn source(bytes: &[u8]) -> File {
         let mut file = crate::memory_file("source").unwrap();
@@ -107,6 +136,24 @@ mod tests {
         assert_eq!(fs::read(&link).unwrap(), b"other");
         assert!(fs::symlink_metadata(&link).unwrap().is_file());
         assert_eq!(names(temp.path()), ["link.o", "old.o", "twin.o"]);
+    }
+
+    #[test]
+    fn an_empty_file_keeps_its_mode_and_a_link_to_nothing_its_place() {
+        let temp = tempfile::tempdir().unwrap();
+        let path = |name: &str| temp.path().join(name);
+        fs::write(path("empty"), "").unwrap();
+        fs::set_permissions(path("empty"), fs::Permissions::from_mode(0o640)).unwrap();
+        fs::create_dir(path("dir")).unwrap();
+        symlink("dir/second", path("first")).unwrap();
+        symlink("../real.o", path("dir/second")).unwrap();
+
+        put(&source(b"new"), 3, &path("empty")).unwrap();
+        put(&source(b"new"), 3, &path("first")).unwrap();
+        assert_eq!(fs::metadata(path("empty")).unwrap().mode() & 0o777, 0o640);
+        assert_eq!(fs::read(path("real.o")).unwrap(), b"new");
+        assert!(fs::symlink_metadata(path("first")).unwrap().is_symlink());
+        assert_eq!(names(temp.path()), ["dir", "empty", "first", "real.o"]);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Compiles that stay here, and why.
 
 use wire::LogLevel;
+use wire::event::EventKind;
 
 use crate::server::{Does, Server};
 use crate::shim::{Done, How};
@@ -41,6 +42,57 @@ fn response_files_are_read() {
     let done = world.compile(&server.host(1), "@args").text("").run();
     done.is_remote();
     assert!(world.src().join("b.o").exists());
+}
+
+/// The agent serves every build of a user: it must not wait for somebody to write to a pipe, and what the preprocessor
+/// has read from one is gone.
+#[test]
+fn pipes_are_left_to_the_compiler() {
+    let world = World::new();
+    let pipe = |name| {
+        let path = world.src().join(name);
+        let kind = rustix::fs::FileType::Fifo;
+        rustix::fs::mknodat(rustix::fs::CWD, path, kind, rustix::fs::Mode::RWXU, 0).unwrap();
+    };
+    for name in ["words", "a.c", "b.i"] {
+        pipe(name);
+    }
+    check(&world, "@words -c d.c", "response-file");
+    check(&world, "-c a.c", "source-read-once");
+    check(&world, "-c b.i", "source-read-once");
+    check(&world, "-x c -c b.i -o c.o", "source-read-once");
+}
+
+#[test]
+fn debug_information_needs_the_directory() {
+    let world = World::new();
+    world.write("a.i", "int a;\n");
+    check(&world, "-g -c a.i", "directory-unknown");
+    let server = Server::new(Does::Compile);
+    world.compile(&server.host(1), "-c a.i").run().is_remote();
+    world.write("a.i", "# 0 \"a.c\"\n# 1 \"/src//\"\nint a;\n");
+    world
+        .compile(&server.host(1), "-g -c a.i")
+        .run()
+        .is_remote();
+}
+
+#[test]
+fn a_job_is_called_after_its_source() {
+    let world = World::new();
+    let watch = world.watch();
+    let name = |args: &str| {
+        world.compile("localhost", args).pretend().run();
+        loop {
+            if let EventKind::Started { file, .. } = watch.next().kind {
+                return file;
+            }
+        }
+    };
+    assert_eq!(name("-c dir/a.c -o a.o -MD -MF deps/a.d"), "a.c");
+    assert_eq!(name("-MF a.d -o a.c.o -c a.c"), "a.c");
+    assert_eq!(name("a.o b.o -o prog"), "prog");
+    assert_eq!(name("--version"), "");
 }
 
 #[test]

@@ -94,7 +94,7 @@ const CLANG_OPTIONS: &[&str] = &[
     "-emit-llvm",
     "-Weverything",
     "-rtlib=compiler-rt -e main -r",
-    "-MP",
+    "-MD -MP",
     "-Xclang -disable-llvm-passes -O1",
     "-mllvm -inline-threshold=9",
     "-fcoverage-prefix-map=a=b",

@@ -73,6 +73,10 @@ fn languages() {
     check("gcc -x c -c noext", "-c -x cpp-output noext.i -o noext.o");
     check("g++ -c a.c", "-c a.c -o a.o");
     check("g++ -x c -c a.c", "-c -x cpp-output a.c -o a.o");
+    check("g++ -x none -c a.c", "-c -x cpp-output a.c -o a.o");
+    check("g++ -x c++ -x none -c a.c", "-c -x cpp-output a.c -o a.o");
+    check("g++ -c a.c -x none", "-c a.c -o a.o");
+    check("clang++ -x none -c a.c", "-c a.c -o a.o -undef");
     check("gcc -c a.ii", "-c a.ii -o a.o");
     check("gcc -c a.mm", "-c a.mm -o a.o");
     check(
@@ -193,6 +197,10 @@ fn what_writes_or_reads_other_files() {
         ("-dD", "preprocessor-output"),
         ("-MD -MF -", "dependency-file-lost"),
         ("-MD -Wp,-MD,x.d", "dependency-file-lost"),
+        ("-MF x.d", "no-dependency-file"),
+        ("-MT x", "no-dependency-file"),
+        ("-MQ x -MP", "no-dependency-file"),
+        ("-MG", "no-dependency-file"),
         ("-Wp,-MD", "unfinished-option"),
         ("-Wp,-M", "preprocessor-output"),
         ("-fnew=/path", "unknown-path"),
