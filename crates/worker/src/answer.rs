@@ -10,9 +10,10 @@ use sys::sandbox::Outcome;
 
 use crate::client::Client;
 use crate::limits;
+use crate::memory::Share;
 use crate::refusal::Refusal;
 use crate::server::Server;
-use crate::slots::{Share, Slot};
+use crate::slots::Slot;
 use crate::stats::Ending;
 
 /// An answer ready to be sent, and what it holds on to.

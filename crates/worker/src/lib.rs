@@ -17,6 +17,7 @@
 //! mean (`cmdline`), nor the bytes of the protocol (`stock`), nor how a sandbox is made (`sys`).
 #![forbid(unsafe_code)]
 
+mod admission;
 mod allow;
 mod answer;
 mod client;
@@ -24,11 +25,15 @@ mod compilers;
 mod connection;
 mod environment;
 mod execute;
+mod forecast;
 mod job_root;
 mod limits;
 mod listener;
 mod log;
+mod lru;
+mod memory;
 mod options;
+mod queue;
 mod refusal;
 mod saved;
 mod server;

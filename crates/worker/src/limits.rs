@@ -99,6 +99,12 @@ pub(crate) fn machine_bytes() -> u64 {
     meminfo_kib(&info, "MemTotal:").map_or(4 * GIB, |kib| kib * KIB)
 }
 
+/// Memory in bytes that could be had now; all there is if it cannot be told.
+pub(crate) fn available_bytes() -> u64 {
+    let info = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
+    meminfo_kib(&info, "MemAvailable:").map_or(u64::MAX, |kib| kib * KIB)
+}
+
 /// One line of `/proc/meminfo`, in KiB.
 pub(crate) fn meminfo_kib(info: &str, key: &str) -> Option<u64> {
     let line = info.lines().find_map(|line| line.strip_prefix(key))?;

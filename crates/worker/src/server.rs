@@ -16,8 +16,9 @@ use crate::allow::Allow;
 use crate::client::Client;
 use crate::compilers::Compilers;
 use crate::log::Log;
+use crate::memory::Memory;
 use crate::saved::Saved;
-use crate::slots::{Memory, Slots};
+use crate::slots::Slots;
 use crate::stats::Stats;
 use crate::{connection, execute, limits, listener};
 
@@ -78,7 +79,7 @@ impl Server {
     pub(crate) fn new(parts: Parts) -> Server {
         let machine_bytes = limits::machine_bytes();
         Server {
-            slots: Slots::new(parts.slots),
+            slots: Slots::new(parts.slots, machine_bytes),
             memory: Memory::new(limits::request_memory_bytes(machine_bytes)),
             unpackers: Semaphore::new(limits::UNPACKERS_MAX),
             strangers: Semaphore::new(limits::STRANGERS_MAX),
@@ -181,6 +182,7 @@ pub(crate) async fn serve(
     let mut connections: JoinSet<()> = JoinSet::new();
     let mut end_of_life = std::pin::pin!(sleep(lifetime));
     let mut is_over = false;
+    let mut memory = std::pin::pin!(server.slots.watch_memory());
     let mut stop_by = std::pin::pin!(stopped(&server));
     loop {
         let phase = *server.phase.borrow();
@@ -208,6 +210,7 @@ pub(crate) async fn serve(
                 server.log.notice(format_args!("the time given by --lifetime is over"));
                 server.advance_to(Phase::Stopping);
             }
+            () = &mut memory => {}
             // Clients have had their time to read why.
             () = &mut stop_by => return Ok(()),
             _ = spawner_death.readable() => {

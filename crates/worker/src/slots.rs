@@ -1,156 +1,217 @@
-//! What jobs share: slots to run in, memory to wait in.
+//! The right to run a job, as a thing to wait for and to hold.
 //!
-//! Both are queues, first come, first served. A slot is only taken with a complete request in
-//! hand, so a slow client never holds one. Memory is taken as bytes arrive, not as they are
-//! announced, so a client that announces much and sends nothing holds nothing. When all memory is
-//! taken by requests that are still incomplete, one of them at a time may go on without: so
-//! somebody always finishes, and no more than one request's worth is used beyond the budget.
+//! `admission` decides who is next; this wakes who was chosen. A slot is only asked for with a
+//! complete request in hand, so a slow client never holds one. Whoever gives up waiting is
+//! forgotten at once, and a slot that is dropped goes to the next.
 
-use std::sync::Arc;
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{Notify, oneshot};
+
+use crate::admission::{Admission, Stop};
+use crate::forecast::{Expected, Forecast, Kind};
+use crate::limits;
+use crate::queue::{Party, Ticket};
+
+/// How often it is looked whether memory has become free by other than the end of a job.
+const MEMORY_INTERVAL: Duration = Duration::from_millis(500);
+
+#[derive(Debug)]
+struct Inner {
+    admission: Admission,
+    forecast: Forecast,
+    /// Those who wait.
+    wakers: HashMap<Ticket, oneshot::Sender<()>>,
+}
+
+/// The slots of a server.
+#[derive(Debug, Clone)]
+pub(crate) struct Slots {
+    inner: Rc<RefCell<Inner>>,
+    /// Somebody waits for memory.
+    lacks_memory: Rc<Notify>,
+}
+
+/// A job that wants a slot.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Wish {
+    pub(crate) party: Party,
+    /// Lower is sooner.
+    pub(crate) priority: i32,
+    pub(crate) kind: Kind,
+}
 
 /// The right to run one job, given back when dropped.
 #[derive(Debug)]
-pub(crate) struct Slot(
-    #[expect(dead_code, reason = "held, and given back when dropped")] OwnedSemaphorePermit,
-);
+pub(crate) struct Slot {
+    kind: Kind,
+    _place: Place,
+}
 
-/// The slots of a server.
+/// A place among the waiting or the running.
 #[derive(Debug)]
-pub(crate) struct Slots {
-    count: usize,
-    free: Arc<Semaphore>,
+struct Place {
+    slots: Slots,
+    ticket: Ticket,
+}
+
+/// How many are doing what.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Counts {
+    pub(crate) slots: usize,
+    pub(crate) running: usize,
+    pub(crate) waiting: usize,
 }
 
 impl Slots {
-    pub(crate) fn new(count: usize) -> Slots {
+    pub(crate) fn new(count: usize, machine_bytes: u64) -> Slots {
         Slots {
-            count,
-            free: Arc::new(Semaphore::new(count)),
+            inner: Rc::new(RefCell::new(Inner {
+                admission: Admission::new(count, machine_bytes),
+                forecast: Forecast::default(),
+                wakers: HashMap::new(),
+            })),
+            lacks_memory: Rc::new(Notify::new()),
         }
     }
 
-    /// How many there are.
-    pub(crate) fn count(&self) -> usize {
-        self.count
-    }
-
-    /// Waits for one, behind all who asked before.
-    pub(crate) async fn take(&self) -> Slot {
-        Slot(acquire(&self.free, 1).await)
-    }
-}
-
-/// Bytes are counted in pieces of this size.
-const PIECE_BYTES: usize = 64 << 10;
-
-/// The memory of a server for requests and results in transit.
-#[derive(Debug)]
-pub(crate) struct Memory {
-    /// One permit for each [`PIECE_BYTES`].
-    budget: Arc<Semaphore>,
-    /// Who has this permit need not wait any more.
-    overdraft: Arc<Semaphore>,
-}
-
-/// What one connection holds of the memory.
-#[derive(Debug, Default)]
-pub(crate) struct Share {
-    bytes: usize,
-    pieces: usize,
-    budget: Option<OwnedSemaphorePermit>,
-    overdraft: Option<OwnedSemaphorePermit>,
-}
-
-impl Memory {
-    pub(crate) fn new(bytes: u64) -> Memory {
-        let pieces = usize::try_from(bytes).unwrap_or(usize::MAX) / PIECE_BYTES;
-        let pieces = pieces.clamp(1, Semaphore::MAX_PERMITS);
-        Memory {
-            budget: Arc::new(Semaphore::new(pieces)),
-            overdraft: Arc::new(Semaphore::new(1)),
+    pub(crate) fn counts(&self) -> Counts {
+        let inner = self.inner.borrow();
+        Counts {
+            slots: inner.admission.slots(),
+            running: inner.admission.running(),
+            waiting: inner.admission.waiting(),
         }
     }
 
-    /// Adds `bytes` to a share, waiting until there is room.
-    pub(crate) async fn grow(&self, share: &mut Share, bytes: usize) {
-        share.bytes += bytes;
-        let missing = share
-            .bytes
-            .div_ceil(PIECE_BYTES)
-            .saturating_sub(share.pieces);
-        if missing == 0 || share.overdraft.is_some() {
-            return;
+    /// Waits for a slot.
+    pub(crate) async fn take(&self, wish: Wish) -> Slot {
+        let (waker, woken) = oneshot::channel();
+        let ticket = {
+            let inner = &mut *self.inner.borrow_mut();
+            let expected = inner.forecast.expect(wish.kind);
+            let ticket = inner.admission.push(wish.party, wish.priority, expected);
+            inner.wakers.insert(ticket, waker);
+            ticket
+        };
+        let place = Place {
+            slots: self.clone(),
+            ticket,
+        };
+        self.hand_out();
+        // The sender lives as long as the place is waiting.
+        let _started = woken.await;
+        Slot {
+            kind: wish.kind,
+            _place: place,
         }
-        let permits = u32::try_from(missing).unwrap_or(u32::MAX);
-        tokio::select! {
-            biased;
-            more = acquire(&self.budget, permits) => {
-                match &mut share.budget {
-                    Some(held) => held.merge(more),
-                    None => share.budget = Some(more),
+    }
+
+    /// Looks from time to time whether there is enough memory for those who wait for it; for as
+    /// long as the server runs.
+    pub(crate) async fn watch_memory(&self) {
+        loop {
+            self.lacks_memory.notified().await;
+            tokio::time::sleep(MEMORY_INTERVAL).await;
+            self.hand_out();
+        }
+    }
+
+    /// Starts whoever may start.
+    fn hand_out(&self) {
+        let inner = &mut *self.inner.borrow_mut();
+        let mut available = None;
+        loop {
+            let bytes = || *available.get_or_insert_with(limits::available_bytes);
+            match inner.admission.start_next(Instant::now(), bytes) {
+                Ok(ticket) => {
+                    if let Some(waker) = inner.wakers.remove(&ticket) {
+                        // Whoever is gone gives its place back itself.
+                        let _gone = waker.send(());
+                    }
                 }
-                share.pieces += missing;
+                Err(Stop::Memory) => {
+                    self.lacks_memory.notify_one();
+                    return;
+                }
+                Err(Stop::Empty | Stop::Slots) => return,
             }
-            right = acquire(&self.overdraft, 1) => share.overdraft = Some(right),
         }
     }
 }
 
-async fn acquire(semaphore: &Arc<Semaphore>, permits: u32) -> OwnedSemaphorePermit {
-    let acquired = Arc::clone(semaphore).acquire_many_owned(permits).await;
-    acquired.expect("these semaphores are never closed")
+impl Slot {
+    /// Remembers what this job took, for the next of its kind.
+    pub(crate) fn learn(&self, memory_bytes: u64, time: Duration) {
+        let seen = Expected { memory_bytes, time };
+        let slots = &self._place.slots;
+        slots.inner.borrow_mut().forecast.learn(self.kind, seen);
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        {
+            let inner = &mut *self.slots.inner.borrow_mut();
+            inner.wakers.remove(&self.ticket);
+            inner.admission.leave(self.ticket);
+        }
+        self.slots.hand_out();
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::future::Future;
     use std::pin::pin;
     use std::task::{Context, Waker};
 
-    /// Runs a future that must not have to wait, or must.
-    fn is_ready<T>(future: impl Future<Output = T>) -> bool {
-        pin!(future)
-            .poll(&mut Context::from_waker(Waker::noop()))
-            .is_ready()
+    fn wish(build: &str) -> Wish {
+        Wish {
+            party: Party::new(None, build),
+            priority: 0,
+            kind: Kind::new("cc", "a.c"),
+        }
     }
 
     #[test]
-    fn one_may_always_go_on() {
-        let memory = Memory::new(4 * PIECE_BYTES as u64);
-        let [mut a, mut b, mut c] = [Share::default(), Share::default(), Share::default()];
-        assert!(is_ready(memory.grow(&mut a, 2 * PIECE_BYTES)));
-        assert!(is_ready(memory.grow(&mut b, 2 * PIECE_BYTES)));
-        assert!(
-            is_ready(memory.grow(&mut a, 1)),
-            "the first to exceed goes on"
-        );
-        assert!(
-            is_ready(memory.grow(&mut a, 100 * PIECE_BYTES)),
-            "to its end"
-        );
-        assert!(!is_ready(memory.grow(&mut b, 1)));
-        assert!(!is_ready(memory.grow(&mut c, 1)));
-        drop(a);
-        assert!(is_ready(memory.grow(&mut c, 1)));
-    }
-
-    #[test]
-    fn slots_are_given_in_order() {
-        let slots = Slots::new(1);
+    fn slots_are_given_in_turn_and_back() {
+        let slots = Slots::new(1, 0);
         let mut context = Context::from_waker(Waker::noop());
-        let mut first = Box::pin(slots.take());
-        let mut second = Box::pin(slots.take());
-        let mut third = Box::pin(slots.take());
+        let mut first = Box::pin(slots.take(wish("a")));
+        let mut second = Box::pin(slots.take(wish("a")));
+        let mut third = pin!(slots.take(wish("b")));
         let std::task::Poll::Ready(slot) = first.as_mut().poll(&mut context) else {
             panic!("a free slot is not given")
         };
         assert!(second.as_mut().poll(&mut context).is_pending());
         assert!(third.as_mut().poll(&mut context).is_pending());
+        let counts = slots.counts();
+        assert_eq!((counts.slots, counts.running, counts.waiting), (1, 1, 2));
+        drop(second);
+        assert_eq!(slots.counts().waiting, 1);
         drop(slot);
+        assert!(third.as_mut().poll(&mut context).is_ready());
+        drop(first);
+        assert_eq!(slots.counts().waiting, 0);
+    }
+
+    #[test]
+    fn a_slot_for_somebody_who_is_gone_goes_on() {
+        let slots = Slots::new(1, 0);
+        let mut context = Context::from_waker(Waker::noop());
+        let mut first = Box::pin(slots.take(wish("a")));
+        let slot = first.as_mut().poll(&mut context);
+        let mut second = Box::pin(slots.take(wish("a")));
+        let mut third = Box::pin(slots.take(wish("a")));
+        assert!(second.as_mut().poll(&mut context).is_pending());
         assert!(third.as_mut().poll(&mut context).is_pending());
-        assert!(second.as_mut().poll(&mut context).is_ready());
+        drop(slot);
+        // It has been told, but never looked.
+        drop(second);
+        assert!(third.as_mut().poll(&mut context).is_ready());
     }
 }

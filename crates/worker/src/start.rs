@@ -186,7 +186,7 @@ impl Start<'_> {
         }
         self.log.notice(format_args!(
             "ready: {} slots, sandbox: {}",
-            server.slots.count(),
+            server.slots.counts().slots,
             if server.is_sandboxed {
                 "namespaces"
             } else {

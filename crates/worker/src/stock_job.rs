@@ -16,11 +16,14 @@ use tokio::time::timeout;
 use crate::answer::{Answer, answer, send};
 use crate::client::{Client, hang_up};
 use crate::execute::{Execution, JobEnd};
+use crate::forecast::Kind;
 use crate::job_root::Job;
 use crate::limits;
+use crate::memory::Share;
+use crate::queue::Party;
 use crate::refusal::Refusal;
 use crate::server::{Phase, Running, Server};
-use crate::slots::Share;
+use crate::slots::Wish;
 use crate::stats::Ending;
 
 /// Why a job does not come to an answer of the compiler's.
@@ -100,11 +103,17 @@ async fn run(
     // Then everything that can be refused without work.
     let (command, program) = check(server, &request, summary)?;
 
+    let wish = Wish {
+        party: Party::new(client.peer.ip(), ""),
+        priority: 0,
+        kind: Kind::new(&summary.compiler, &summary.source),
+    };
     let slot = tokio::select! {
-        slot = server.slots.take() => slot,
+        slot = server.slots.take(wish) => slot,
         stop = interrupted(server, client) => return Err(stop),
     };
     let running = Running::new(&server.stats);
+    let started = Instant::now();
     let request = unpack(server, request).await?;
     let job = Job::new(&command, program, request, server.is_sandboxed)
         .map_err(|error| Refusal::bad_request(ExitCode::BadArguments, error))?;
@@ -133,6 +142,7 @@ async fn run(
     let outcome = compiler_outcome(server, end)?;
     summary.cpu = outcome.cpu();
     summary.rss_kib = outcome.rss_kib_max;
+    slot.learn(outcome.rss_kib_max << 10, started.elapsed());
     // Whether memory was dumped is this machine's business, and it never is.
     let status = outcome.wait_status.cast_unsigned();
     summary.wait_status = Ended::from_wait_status(status).wait_status();
