@@ -218,6 +218,7 @@ fn command(workspace: &Workspace, kind: Kind, tmp: &Path) -> Command {
     command
         .env("PATH", "/usr/local/bin:/usr/bin:/bin")
         .env("TMPDIR", tmp)
+        .env("FARCC_STORE", tmp.join("store"))
         .env_remove("DISTCC_HOSTS")
         .env_remove("DISTCC_DIR")
         .stdin(Stdio::null())

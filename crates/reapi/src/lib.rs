@@ -39,6 +39,6 @@ pub use message::platform::Platform;
 pub use message::result::{ActionResult, OutputDirectory, OutputFile, OutputSymlink, OutputText};
 pub use message::tree::Tree;
 pub use path::{NAME_BYTES_MAX, Name, PATH_BYTES_MAX, PathProblem, RelativePath};
-pub use server::{ConnectionError, Services, serve_connection};
+pub use server::{ConnectionError, Refused, Services, refuse_connection, serve_connection};
 pub use status::WorkerStatus;
 pub use wire::Malformed;

@@ -231,6 +231,32 @@ pub fn is_root() -> bool {
     rustix::process::geteuid().is_root() || rustix::process::getuid().is_root()
 }
 
+/// What systems without a suitable user are left with.
+const NOBODY: u32 = 65534;
+
+/// The first of these users that exists, with its ids.
+fn first_user<'a>(names: &[&'a str]) -> (&'a str, (u32, u32)) {
+    let found = names.iter().find_map(|name| Some((*name, look_up(name)?)));
+    found.unwrap_or(("65534", (NOBODY, NOBODY)))
+}
+
+/// Makes a directory that belongs to the user that [`drop_root`] becomes, with those above it, which
+/// belong to root. One that exists is left as it is.
+///
+/// # Errors
+/// What the kernel says.
+pub fn make_directory_for(dir: &std::path::Path, names: &[&str]) -> io::Result<()> {
+    if dir.exists() {
+        return Ok(());
+    }
+    let (_, (uid, gid)) = first_user(names);
+    if let Some(above) = dir.parent() {
+        std::fs::create_dir_all(above)?;
+    }
+    std::fs::create_dir(dir)?;
+    std::os::unix::fs::lchown(dir, Some(uid), Some(gid))
+}
+
 /// Becomes the first of these users that exists, or 65534 if none does, without any of root's
 /// groups and privileges, and without a way back. Returns its name. The process must have one
 /// thread.
@@ -238,10 +264,7 @@ pub fn is_root() -> bool {
 /// # Errors
 /// What the kernel says; the process must not go on then.
 pub fn drop_root(names: &[&str]) -> io::Result<String> {
-    /// What systems without a suitable user are left with.
-    const NOBODY: u32 = 65534;
-    let found = names.iter().find_map(|name| Some((*name, look_up(name)?)));
-    let (name, (uid, gid)) = found.unwrap_or(("65534", (NOBODY, NOBODY)));
+    let (name, (uid, gid)) = first_user(names);
     // SAFETY: no groups, so no memory is read.
     check(unsafe { libc::setgroups(0, std::ptr::null()) })?;
     // SAFETY: plain system calls, which libc makes for all threads.

@@ -8,6 +8,7 @@
 mod child;
 pub mod daemon;
 pub mod detach;
+pub mod disk;
 pub mod exec;
 pub mod fd_passing;
 pub mod lock;

@@ -47,8 +47,8 @@ impl fmt::Display for Peer {
 /// A connection.
 pub(crate) struct Client {
     pub(crate) peer: Peer,
-    pub(crate) reader: Box<dyn AsyncRead + Unpin>,
-    writer: Box<dyn AsyncWrite + Unpin>,
+    pub(crate) reader: Box<dyn AsyncRead + Send + Unpin>,
+    writer: Box<dyn AsyncWrite + Send + Unpin>,
 }
 
 impl fmt::Debug for Client {
@@ -99,6 +99,12 @@ impl Client {
                  started by inetd or ssh, not by hand",
             )),
         }
+    }
+
+    /// The connection as one stream, from which what was read of it already is read again.
+    pub(crate) fn into_stream(self, head: Vec<u8>) -> impl AsyncRead + AsyncWrite + Send + Unpin {
+        let reader = io::Cursor::new(head).chain(self.reader);
+        tokio::io::join(reader, self.writer)
     }
 
     /// Writes all parts; `silence` bounds each wait for the client to take more.

@@ -131,6 +131,14 @@ impl Compilers {
         }
     }
 
+    /// No compilers, for a server whose clients send their own.
+    pub(crate) fn none() -> Compilers {
+        Compilers {
+            rule: Rule::Names(BTreeSet::new()),
+            dirs: Vec::new(),
+        }
+    }
+
     /// Is anything allowed that exists?
     fn has_some(&self) -> bool {
         match &self.rule {

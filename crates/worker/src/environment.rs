@@ -4,7 +4,7 @@ use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::{compilers, limits};
+use crate::{compilers, limits, store_place};
 
 /// Variables of the server that jobs get; all others are the server's own business. What names
 /// the place of a compiler's parts must be kept, and the language of its messages.
@@ -35,6 +35,8 @@ pub(crate) struct Environment {
     pub(crate) listen_fds: Option<String>,
     /// `NOTIFY_SOCKET`: where systemd wants to hear that the server is ready.
     pub(crate) notify_socket: Option<OsString>,
+    /// `FARCC_STORE`, `CACHE_DIRECTORY`, `XDG_CACHE_HOME`, `HOME`.
+    pub(crate) store: store_place::Environment,
     /// For jobs.
     pub(crate) job_env: Vec<(OsString, OsString)>,
 }
@@ -86,6 +88,7 @@ impl Environment {
             listen_pid: text("LISTEN_PID"),
             listen_fds: text("LISTEN_FDS"),
             notify_socket: get("NOTIFY_SOCKET").filter(|path| !path.is_empty()),
+            store: store_place::Environment::read(&get),
             job_env: job_env(&get),
         })
     }

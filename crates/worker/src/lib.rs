@@ -26,12 +26,16 @@ mod connection;
 mod environment;
 mod execute;
 mod forecast;
+mod isolation;
 mod job_root;
 mod limits;
 mod listener;
 mod log;
 mod lru;
 mod memory;
+#[allow(dead_code, reason = "wip")]
+mod native;
+mod open_store;
 mod options;
 mod queue;
 mod refusal;
@@ -41,6 +45,7 @@ mod slots;
 mod start;
 mod stats;
 mod stock_job;
+mod store_place;
 
 use std::ffi::OsString;
 use std::io::{self, Write};

@@ -8,6 +8,12 @@ const KIB: u64 = 1 << 10;
 const MIB: u64 = 1 << 20;
 const GIB: u64 = 1 << 30;
 
+/// Threads at once that wait for the disk: to put inputs in place and to store results.
+pub(crate) const DISK_THREADS_MAX: usize = 8;
+
+/// How long a server that stops lets clients fetch the results of their last jobs.
+pub(crate) const FETCH_TIME: Duration = Duration::from_secs(5);
+
 /// Connections at once; more wait in the kernel. Each costs a descriptor and some ten KiB.
 pub(crate) const CONNECTIONS_MAX: usize = 4096;
 

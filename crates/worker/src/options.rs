@@ -11,6 +11,8 @@ use clap::error::ErrorKind;
 use clap::{Arg, ArgAction, Command};
 
 use crate::log::{Level, Target};
+use crate::native::platform::Property;
+use crate::store_place::parse_size;
 
 /// The port of the protocol.
 pub(crate) const PORT: u16 = 3632;
@@ -41,6 +43,20 @@ pub(crate) enum Sandbox {
     None,
 }
 
+/// What clients of the Remote Execution API are served with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum StoreOptions {
+    /// They are not.
+    None,
+    /// A store.
+    Store {
+        /// `None`: wherever there is a place.
+        dir: Option<PathBuf>,
+        /// `None`: as the disk allows.
+        bytes_max: Option<u64>,
+    },
+}
+
 /// The options of one start.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Options {
@@ -66,6 +82,10 @@ pub(crate) struct Options {
     pub(crate) stats: Option<u16>,
     pub(crate) any_compiler: bool,
     pub(crate) sandbox: Sandbox,
+    pub(crate) store: StoreOptions,
+    /// What actions see besides their inputs; this machine's programs if not given.
+    pub(crate) root: Option<PathBuf>,
+    pub(crate) properties: Vec<Property>,
     /// Options that were accepted and do nothing, with the reason.
     pub(crate) ignored: Vec<String>,
 }
@@ -114,6 +134,7 @@ pub fn command() -> Command {
         .args_override_self(true)
         .after_help("Without --allow or --allow-private, only private networks are allowed.");
     let command = whom_to_serve(command);
+    let command = remote_execution(command);
     let command = how_to_run(command);
     let command = what_to_tell(command);
     command.args(REFUSED.iter().map(|&(name, _)| {
@@ -183,6 +204,35 @@ fn whom_to_serve(command: Command) -> Command {
                 "Keep jobs from the rest of the machine [default: auto]",
             )
             .value_parser(["auto", "namespaces", "none"]),
+        ])
+}
+
+fn remote_execution(command: Command) -> Command {
+    command
+        .next_help_heading("Remote execution (REAPI, the native protocol), on the same port")
+        .args([
+            value(
+                "store",
+                "DIR",
+                "Keep inputs and results here [default: /var/cache/farcc or ~/.cache/farcc/worker]",
+            ),
+            value(
+                "store-size",
+                "SIZE",
+                "Most that the store takes, as 20G [default: half of the free disk, at most 64G]",
+            ),
+            value(
+                "root",
+                "DIR",
+                "Show actions what is in DIR, instead of this machine's /usr and the like",
+            ),
+            value(
+                "property",
+                "NAME[=VALUE]",
+                "Run actions that ask for this platform property; repeatable",
+            )
+            .action(ArgAction::Append),
+            flag("no-native", "Serve clients of distcc only"),
         ])
 }
 
@@ -301,7 +351,23 @@ impl Options {
         };
         let port = number(matches, "port", 0, 65_535, Some(PORT))?.unwrap_or(PORT);
         let stats_port = number(matches, "stats-port", 0, 65_535, Some(STATS_PORT))?;
+        let properties = matches.get_many::<String>("property");
+        let properties = properties.into_iter().flatten();
+        let size = text("store-size");
+        let store = StoreOptions::Store {
+            dir: text("store").map(PathBuf::from),
+            bytes_max: size.as_deref().map(parse_size).transpose()?,
+        };
         Ok(Options {
+            store: if is_set("no-native") {
+                StoreOptions::None
+            } else {
+                store
+            },
+            root: text("root").map(PathBuf::from),
+            properties: properties
+                .map(|text| Property::parse(text))
+                .collect::<Result<_, _>>()?,
             allow: matches
                 .get_many("allow")
                 .into_iter()
@@ -468,6 +534,21 @@ mod tests {
         );
         assert_eq!(options("--stats").stats, Some(3633));
         assert_eq!(options("--job-lifetime 0").job_lifetime, None);
+    }
+
+    #[test]
+    fn remote_execution_has_a_store() {
+        let all = options("--store /s --store-size 20G --root /r --property a --property b=c");
+        let store = StoreOptions::Store {
+            dir: Some("/s".into()),
+            bytes_max: Some(20 << 30),
+        };
+        assert_eq!((all.store, all.root), (store, Some("/r".into())));
+        let properties = ["a", "b=c"].map(|text| Property::parse(text).unwrap());
+        assert_eq!(all.properties, properties);
+        assert_eq!(options("--no-native --store /s").store, StoreOptions::None);
+        check_wrong("--store-size 1k", "--store-size takes a size");
+        check_wrong("--property =x", "--property takes");
     }
 
     #[test]

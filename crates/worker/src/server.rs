@@ -4,8 +4,10 @@ use std::ffi::OsString;
 use std::io;
 use std::path::PathBuf;
 use std::rc::Rc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+use store::Store;
 use sys::sandbox::{JobLimits, Spawner};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -17,6 +19,8 @@ use crate::client::Client;
 use crate::compilers::Compilers;
 use crate::log::Log;
 use crate::memory::Memory;
+use crate::native::platform::Property;
+use crate::native::{self, Native, Requests};
 use crate::saved::Saved;
 use crate::slots::Slots;
 use crate::stats::Stats;
@@ -56,6 +60,8 @@ pub(crate) struct Server {
     pub(crate) io_time_max: Duration,
     /// Where copies of jobs' inputs and messages are kept, if wanted.
     pub(crate) saved: Option<Saved>,
+    /// For clients of the Remote Execution API; or why they are not served.
+    pub(crate) native: Result<Rc<Native>, String>,
     phase: watch::Sender<Phase>,
 }
 
@@ -73,13 +79,45 @@ pub(crate) struct Parts {
     pub(crate) job_lifetime: Option<Duration>,
     pub(crate) io_time_max: Duration,
     pub(crate) save_dir: Option<PathBuf>,
+    pub(crate) native: NativeParts,
+}
+
+/// What clients of the Remote Execution API are served with.
+#[derive(Debug)]
+pub(crate) enum NativeParts {
+    /// They are not; says why.
+    None(String),
+    /// A store, and properties that this machine has.
+    Store(Store, Vec<Property>),
+}
+
+impl NativeParts {
+    pub(crate) fn store(&self) -> Option<&Store> {
+        match self {
+            NativeParts::None(_) => None,
+            NativeParts::Store(store, _) => Some(store),
+        }
+    }
 }
 
 impl Server {
-    pub(crate) fn new(parts: Parts) -> Server {
+    /// Also gives the requests of native clients, for [`serve`].
+    ///
+    /// # Errors
+    /// No thread can be started.
+    pub(crate) fn new(parts: Parts) -> io::Result<(Server, Option<Requests>)> {
         let machine_bytes = limits::machine_bytes();
-        Server {
-            slots: Slots::new(parts.slots, machine_bytes),
+        let slots = Slots::new(parts.slots, machine_bytes);
+        let (native, requests) = match parts.native {
+            NativeParts::None(why) => (Err(why), None),
+            NativeParts::Store(store, properties) => {
+                let (native, requests) = Native::new(store, &slots, machine_bytes, properties)?;
+                (Ok(Rc::new(native)), Some(requests))
+            }
+        };
+        let server = Server {
+            slots,
+            native,
             memory: Memory::new(limits::request_memory_bytes(machine_bytes)),
             unpackers: Semaphore::new(limits::UNPACKERS_MAX),
             strangers: Semaphore::new(limits::STRANGERS_MAX),
@@ -96,7 +134,13 @@ impl Server {
             job_lifetime: parts.job_lifetime,
             io_time_max: parts.io_time_max,
             saved: parts.save_dir.map(Saved::new),
-        }
+        };
+        Ok((server, requests))
+    }
+
+    /// Is the server told to stop?
+    pub(crate) fn is_stopping(&self) -> bool {
+        *self.phase.borrow() > Phase::Serving
     }
 
     /// Returns once the server is as far as `phase` with stopping.
@@ -106,6 +150,8 @@ impl Server {
     }
 
     fn advance_to(&self, phase: Phase) {
+        let is_draining = &self.slots.gauges().is_draining;
+        is_draining.store(phase > Phase::Serving, Ordering::Relaxed);
         self.phase.send_if_modified(|current| {
             let is_later = phase > *current;
             *current = phase.max(*current);
@@ -171,11 +217,16 @@ impl Signals {
 /// The process that runs jobs is dead.
 pub(crate) async fn serve(
     server: Rc<Server>,
+    requests: Option<Requests>,
     listeners: Vec<TcpListener>,
     stats: Vec<TcpListener>,
     mut signals: Signals,
     lifetime: Option<Duration>,
 ) -> io::Result<()> {
+    if let (Ok(native), Some(requests)) = (&server.native, requests) {
+        let jobs = native::serve(Rc::clone(&server), Rc::clone(native), requests);
+        tokio::task::spawn_local(jobs);
+    }
     let mut incoming = listener::accept_all(&server, listeners);
     listener::serve_stats(&server, stats);
     let spawner_death = execute::watch(server.spawner.death())?;

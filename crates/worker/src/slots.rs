@@ -7,6 +7,8 @@
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use tokio::sync::{Notify, oneshot};
@@ -33,6 +35,15 @@ pub(crate) struct Slots {
     inner: Rc<RefCell<Inner>>,
     /// Somebody waits for memory.
     lacks_memory: Rc<Notify>,
+    gauges: Arc<Gauges>,
+}
+
+/// What other threads may know.
+#[derive(Debug, Default)]
+pub(crate) struct Gauges {
+    pub(crate) running: AtomicUsize,
+    pub(crate) waiting: AtomicUsize,
+    pub(crate) is_draining: AtomicBool,
 }
 
 /// A job that wants a slot.
@@ -75,7 +86,13 @@ impl Slots {
                 wakers: HashMap::new(),
             })),
             lacks_memory: Rc::new(Notify::new()),
+            gauges: Arc::default(),
         }
+    }
+
+    /// The counts, and whether the server stops, for other threads.
+    pub(crate) fn gauges(&self) -> &Arc<Gauges> {
+        &self.gauges
     }
 
     pub(crate) fn counts(&self) -> Counts {
@@ -122,6 +139,13 @@ impl Slots {
 
     /// Starts whoever may start.
     fn hand_out(&self) {
+        self.start_all();
+        let counts = self.counts();
+        self.gauges.running.store(counts.running, Ordering::Relaxed);
+        self.gauges.waiting.store(counts.waiting, Ordering::Relaxed);
+    }
+
+    fn start_all(&self) {
         let inner = &mut *self.inner.borrow_mut();
         let mut available = None;
         loop {

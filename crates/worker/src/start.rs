@@ -12,20 +12,21 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use stock::exit::ExitCode;
+use store::Store;
 use sys::daemon::{self, Detached, StartReport};
-use sys::sandbox::{Config, Isolation, JobRoot, JobSpec, Spawner};
+use sys::sandbox::Spawner;
 use tokio::runtime::Runtime;
 use tokio::task::LocalSet;
 
 use crate::allow::Allow;
 use crate::client::Client;
-use crate::compilers::Compilers;
+use crate::compilers::{Compilers, NoCompilers};
 use crate::environment::Environment;
-use crate::execute::{Execution, JobEnd};
 use crate::log::{Log, Target};
-use crate::options::{Mode, Options, Sandbox};
-use crate::server::{self, Parts, Server, Signals};
-use crate::{limits, listener};
+use crate::options::{Mode, Options};
+use crate::server::{self, NativeParts, Parts, Server, Signals};
+use crate::store_place::Place;
+use crate::{isolation, limits, listener, open_store};
 
 /// Users that a server started by root becomes, the first that exists, as stock and Debian have
 /// it.
@@ -101,18 +102,20 @@ impl Start<'_> {
             [] if !self.options.allow_private => Allow::Anybody,
             _ => self.allow()?,
         };
-        let compilers = self.compilers()?;
+        let compilers = self.compilers().map_err(no_compilers)?;
         let io_failed = |error| failure(ExitCode::IoError, "cannot take over the client", error);
         let (input, output) = daemon::take_standard_streams().map_err(io_failed)?;
         self.set_priority();
         self.drop_root()?;
-        let (spawner, is_sandboxed) = self.spawner(&compilers, true)?;
-        let server = self.server(allow, compilers, 1, spawner, is_sandboxed);
+        let (spawner, is_sandboxed) = self.spawner(&compilers, None, true)?;
+        let native = NativeParts::None("it is not offered through ssh or inetd".to_owned());
+        let parts = self.parts(allow, compilers, 1, (spawner, is_sandboxed), native);
+        let (server, _) = Server::new(parts).map_err(io_failed)?;
         let runtime = runtime()?;
         LocalSet::new().block_on(&runtime, async {
             let signals = Signals::take().map_err(io_failed)?;
             let client = Client::standard(input, output).map_err(io_failed)?;
-            server::serve_one(server, client, signals).await;
+            server::serve_one(Rc::new(server), client, signals).await;
             Ok(0)
         })
     }
@@ -123,7 +126,8 @@ impl Start<'_> {
             self.log.warning(format_args!("{ignored}"));
         }
         let allow = self.allow()?;
-        let compilers = self.compilers()?;
+        let compilers = self.compilers();
+        let places = self.store_places();
         let pid_file = self.options.pid_file.as_deref().map(absolute);
         let stays = !self.options.detach || !activated.is_empty();
         let listeners = if activated.is_empty() {
@@ -148,12 +152,26 @@ impl Start<'_> {
         let _few_files_will_do = daemon::raise_open_files();
         self.set_priority();
         self.drop_root()?;
-        let (spawner, is_sandboxed) = self.spawner(&compilers, false)?;
+        let store = open_store::open(&self.options.store, &places, &self.log);
+        let compilers = match (compilers, &store) {
+            (Ok(compilers), _) => compilers,
+            (Err(why @ NoCompilers::None { .. }), Ok(_)) => {
+                self.log
+                    .notice(format_args!("serving no clients of distcc: {why}"));
+                Compilers::none()
+            }
+            (Err(why), _) => return Err(no_compilers(why)),
+        };
+        let native = match store {
+            Ok(store) => NativeParts::Store(store, self.options.properties.clone()),
+            Err(why) => NativeParts::None(why),
+        };
+        let spawner = self.spawner(&compilers, native.store(), false)?;
         let processors = std::thread::available_parallelism().map_or(1, usize::from);
         let slots = self.options.jobs.unwrap_or(processors + 2);
-        let server = self.server(allow, compilers, slots, spawner, is_sandboxed);
+        let parts = self.parts(allow, compilers, slots, spawner, native);
         let runtime = runtime()?;
-        let result = LocalSet::new().block_on(&runtime, self.serve(server, listeners, stats));
+        let result = LocalSet::new().block_on(&runtime, self.serve(parts, listeners, stats));
         runtime.shutdown_timeout(SHUTDOWN_TIME_MAX);
         self.log.notice(format_args!("stopped"));
         result.map(|()| 0)
@@ -161,15 +179,14 @@ impl Start<'_> {
 
     async fn serve(
         &mut self,
-        server: Rc<Server>,
+        mut parts: Parts,
         listeners: Vec<TcpListener>,
         stats: Vec<TcpListener>,
     ) -> Result<(), Failure> {
         let failed = |error| failure(ExitCode::Failed, "cannot serve", error);
         let signals = Signals::take().map_err(failed)?;
-        check_sandbox(&server)
-            .await
-            .map_err(|why| Failure(ExitCode::Failed, why))?;
+        self.try_jobs(&mut parts).await?;
+        let (server, requests) = Server::new(parts).map_err(failed)?;
         let (mut clients, mut readers) = (Vec::new(), Vec::new());
         for (what, from, to) in [
             ("clients", listeners, &mut clients),
@@ -185,13 +202,14 @@ impl Start<'_> {
             }
         }
         self.log.notice(format_args!(
-            "ready: {} slots, sandbox: {}",
+            "ready: {} slots, sandbox: {}, remote execution: {}",
             server.slots.counts().slots,
             if server.is_sandboxed {
                 "namespaces"
             } else {
                 "none"
             },
+            server.native.as_ref().map_or("no", |_| "yes"),
         ));
         if let Some(report) = self.report.take() {
             let _still_open = daemon::close_standard_streams(!self.log.is_stderr());
@@ -200,9 +218,29 @@ impl Start<'_> {
         if let Some(socket) = &self.environment.notify_socket {
             notify(socket);
         }
-        server::serve(server, clients, readers, signals, self.options.lifetime)
+        let (server, lifetime) = (Rc::new(server), self.options.lifetime);
+        server::serve(server, requests, clients, readers, signals, lifetime)
             .await
             .map_err(failed)
+    }
+
+    /// Sees that jobs can run; without actions if those cannot.
+    async fn try_jobs(&self, parts: &mut Parts) -> Result<(), Failure> {
+        let limits = limits::job(limits::machine_bytes(), parts.slots, None);
+        isolation::try_stock(&parts.spawner, limits)
+            .await
+            .map_err(|why| Failure(ExitCode::Failed, why))?;
+        if let Some(store) = parts.native.store()
+            && let Err(why) =
+                isolation::try_native(&parts.spawner, limits, store, parts.is_sandboxed).await
+        {
+            parts.native = NativeParts::None(why);
+        }
+        if let NativeParts::None(why) = &parts.native {
+            self.log
+                .warning(format_args!("serving clients of distcc only: {why}"));
+        }
+        Ok(())
     }
 
     fn allow(&self) -> Result<Allow, Failure> {
@@ -216,14 +254,24 @@ impl Start<'_> {
             .map_err(|error| failure(ExitCode::BadArguments, "--allow", error))
     }
 
-    fn compilers(&self) -> Result<Compilers, Failure> {
+    fn compilers(&self) -> Result<Compilers, NoCompilers> {
         if self.options.any_compiler {
             self.log.warning(format_args!(
                 "--enable-tcp-insecure: clients may run any program of this machine"
             ));
         }
         Compilers::load(&self.environment.compilers, self.options.any_compiler)
-            .map_err(|error| Failure(ExitCode::CompilerMissing, error.to_string()))
+    }
+
+    fn users(&self) -> Vec<&str> {
+        let mut users: Vec<&str> = self.options.user.as_deref().into_iter().collect();
+        users.extend(USERS);
+        users
+    }
+
+    fn store_places(&self) -> Vec<Place> {
+        let (options, environment) = (&self.options.store, &self.environment.store);
+        open_store::places(options, environment, &self.users(), &self.log)
     }
 
     fn set_priority(&self) {
@@ -244,9 +292,7 @@ impl Start<'_> {
         if !daemon::is_root() {
             return Ok(());
         }
-        let mut users: Vec<&str> = self.options.user.as_deref().into_iter().collect();
-        users.extend(USERS);
-        match daemon::drop_root(&users) {
+        match daemon::drop_root(&self.users()) {
             Ok(user) => {
                 if self
                     .options
@@ -268,63 +314,38 @@ impl Start<'_> {
         }
     }
 
-    /// Starts the process that starts jobs, and says whether it isolates them.
     fn spawner(
         &self,
         compilers: &Compilers,
+        store: Option<&Store>,
         is_own_account: bool,
     ) -> Result<(Spawner, bool), Failure> {
-        let visible = compilers.outside_system();
-        if self.options.sandbox != Sandbox::None {
-            match Spawner::start(&Config {
-                isolation: Isolation::Namespaces,
-                visible: visible.clone(),
-                root: None,
-                trees: None,
-            }) {
-                Ok(spawner) => {
-                    for note in spawner.notes() {
-                        self.log.warning(format_args!("sandbox: {note}"));
-                    }
-                    return Ok((spawner, true));
-                }
-                // Over ssh a client can do anything under this account anyway.
-                Err(error) if is_own_account && self.options.sandbox == Sandbox::Auto => {
-                    self.log
-                        .warning(format_args!("running jobs without a sandbox: {error}"));
-                }
-                Err(error) => return Err(Failure(ExitCode::Failed, no_sandbox(&error))),
-            }
-        } else {
-            self.log.warning(format_args!(
-                "--sandbox=none: whoever may send jobs can read what this user can read"
-            ));
-        }
-        let scratch = self.environment.temp_dir.clone();
-        let config = Config {
-            isolation: Isolation::None { scratch },
-            visible,
-            root: None,
-            trees: None,
+        let root = self.options.root.as_deref().map(fs::canonicalize);
+        let root = root.transpose();
+        let wanted = isolation::Wanted {
+            sandbox: self.options.sandbox,
+            is_own_account,
+            visible: compilers.outside_system(),
+            root: root.map_err(|error| failure(ExitCode::BadArguments, "--root", error))?,
+            trees: store.map(Store::work_dir),
+            scratch: self.environment.temp_dir.clone(),
         };
-        let spawner = Spawner::start(&config)
-            .map_err(|error| failure(ExitCode::Failed, "cannot start jobs", error))?;
-        Ok((spawner, false))
+        isolation::start(wanted, &self.log).map_err(|why| Failure(ExitCode::Failed, why))
     }
 
-    fn server(
+    fn parts(
         &mut self,
         allow: Allow,
         compilers: Compilers,
         slots: usize,
-        spawner: Spawner,
-        is_sandboxed: bool,
-    ) -> Rc<Server> {
+        (spawner, is_sandboxed): (Spawner, bool),
+        native: NativeParts,
+    ) -> Parts {
         let mut job_env = std::mem::take(&mut self.environment.job_env);
         job_env.push(("PATH".into(), compilers.path()));
         // Compilers do not look there; wrappers of compilers would complain without.
         job_env.push(("HOME".into(), OsString::from("/")));
-        Rc::new(Server::new(Parts {
+        Parts {
             name: host_name(),
             log: Rc::clone(&self.log),
             allow,
@@ -339,7 +360,8 @@ impl Start<'_> {
                 .environment
                 .saves_temps
                 .then(|| self.environment.temp_dir.clone()),
-        }))
+            native,
+        }
     }
 }
 
@@ -374,41 +396,8 @@ fn host_name() -> String {
     }
 }
 
-fn no_sandbox(error: &io::Error) -> String {
-    format!(
-        "cannot keep jobs from the rest of this machine: {error}\n\
-         Jobs run in user namespaces, which need no root but a kernel that allows them: see \
-         `sysctl user.max_user_namespaces` (not 0), kernel.unprivileged_userns_clone (1), on \
-         Ubuntu kernel.apparmor_restrict_unprivileged_userns (0); in a container its seccomp \
-         profile must allow `unshare` and `mount`.\n\
-         --sandbox=none does without: then whoever may send jobs can read what this user can read."
-    )
-}
-
-/// Tries whether a job can be set up at all, by one whose program does not exist.
-async fn check_sandbox(server: &Server) -> Result<(), String> {
-    let spec = JobSpec {
-        root: &JobRoot::Machine,
-        program: Path::new("/nonexistent"),
-        argv: &[],
-        env: &[],
-        adds_tmpdir: false,
-        cwd: Path::new("/tmp"),
-        places: &[],
-        outputs: &[],
-        overlays: &[],
-        limits: server.job_limits,
-    };
-    let end = match Execution::start(&server.spawner, &spec) {
-        Ok(execution) => execution.end(None).await,
-        Err(error) => Err(error),
-    };
-    match end {
-        Ok(JobEnd::NoProgram(_)) => Ok(()),
-        Ok(JobEnd::NotSetUp(why)) => Err(no_sandbox(&io::Error::other(why))),
-        Ok(other) => Err(format!("a trial job went wrong: {other:?}")),
-        Err(error) => Err(format!("a trial job could not be started: {error}")),
-    }
+fn no_compilers(why: NoCompilers) -> Failure {
+    Failure(ExitCode::CompilerMissing, why.to_string())
 }
 
 /// The file with the process id; removed at the end where rights allow it.

@@ -6,6 +6,7 @@ use store::{Digest, DigestFunction};
 
 use super::directory::Directory;
 use crate::invalid::{In, Invalid, Problem};
+use crate::wire::put_element;
 
 const TREE: In = In("Tree");
 
@@ -53,6 +54,18 @@ impl Tree {
         };
         tree.check()?;
         Ok(tree)
+    }
+
+    /// The encoding of a tree whose directories are encoded already: the root, and all below it,
+    /// each once. What is decoded again has each directory that is named in it.
+    #[must_use]
+    pub fn encode<'a>(root: &[u8], children: impl IntoIterator<Item = &'a [u8]>) -> Vec<u8> {
+        let mut out = Vec::with_capacity(root.len() + 16);
+        put_element(&mut out, 1, root);
+        for child in children {
+            put_element(&mut out, 2, child);
+        }
+        out
     }
 
     /// Every directory, the root first, the others in no particular order.

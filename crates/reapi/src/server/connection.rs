@@ -210,7 +210,7 @@ where
     }
 }
 
-fn builder() -> http2::Builder<TokioExecutor> {
+pub(super) fn builder() -> http2::Builder<TokioExecutor> {
     let mut builder = http2::Builder::new(TokioExecutor::new());
     builder
         .timer(TokioTimer::new())

@@ -21,6 +21,7 @@ mod execution;
 mod failure;
 mod get_tree;
 mod inline;
+mod refuse;
 mod status;
 mod uploads;
 
@@ -34,6 +35,7 @@ use self::execution::Operations;
 use crate::executor::Executor;
 
 pub use connection::{ConnectionError, serve_connection};
+pub use refuse::{Refused, refuse_connection};
 
 /// Everything that all connections share. Cheap to clone.
 #[derive(Clone)]

@@ -15,6 +15,9 @@ use stock::{Input, Limits, Progress, Reply, ReplyDecoder, Request, Version};
 /// Longer than anything takes on a machine that is busy with other tests.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
+/// The server's store, in its directory.
+pub(crate) const STORE: &str = "store";
+
 /// The server's program.
 pub(crate) fn program() -> PathBuf {
     let mut dir = std::env::current_exe().unwrap();
@@ -98,7 +101,8 @@ impl Setup {
         command
             .args(&words[1..])
             .args(&self.args)
-            .env_remove("DISTCC_CMDLIST");
+            .env_remove("DISTCC_CMDLIST")
+            .env("FARCC_STORE", self.dir.path().join(STORE));
         command.envs(self.env.iter().map(|(name, value)| (name, value)));
         if !self.scripts.is_empty() {
             let list = self.dir.path().join("cmdlist");
