@@ -66,12 +66,18 @@ impl Digest {
     /// The hash in lower-case hexadecimal, 64 digits.
     #[must_use]
     pub fn hex(&self) -> String {
+        let mut hex = String::with_capacity(2 * HASH_BYTES);
+        self.push_hex(&mut hex);
+        hex
+    }
+
+    /// Appends [`hex`](Digest::hex) to a text.
+    pub(crate) fn push_hex(&self, text: &mut String) {
         const DIGITS: &[u8; 16] = b"0123456789abcdef";
-        self.hash
-            .iter()
-            .flat_map(|byte| [byte >> 4, byte & 15])
-            .map(|nibble| char::from(DIGITS[usize::from(nibble)]))
-            .collect()
+        for byte in self.hash {
+            text.push(char::from(DIGITS[usize::from(byte >> 4)]));
+            text.push(char::from(DIGITS[usize::from(byte & 15)]));
+        }
     }
 
     /// Reads what [`hex`](Digest::hex) wrote. Upper case is refused, as the Remote Execution API

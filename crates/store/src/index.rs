@@ -130,12 +130,13 @@ pub(crate) struct Evicted {
 }
 
 impl Index {
-    /// An empty index for a file system with blocks of so many bytes.
-    pub(crate) fn new(block_bytes: u64) -> Index {
+    /// An empty index for a file system with blocks of so many bytes, with memory for so many
+    /// entries.
+    pub(crate) fn new(block_bytes: u64, entries: usize) -> Index {
         Index {
             hasher: RandomState::new(),
-            places: HashTable::new(),
-            slots: Vec::new(),
+            places: HashTable::with_capacity(entries),
+            slots: Vec::with_capacity(entries),
             free: Vec::new(),
             executables: HashMap::new(),
             oldest: NONE,

@@ -84,5 +84,5 @@ fn write_parts(
         file.write_all_at(&part, end)?;
         end += part.len() as u64;
     }
-    Ok(Journal::new(file, end))
+    Ok(Journal::new(Some(file), end))
 }

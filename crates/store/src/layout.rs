@@ -34,6 +34,9 @@ pub(crate) const WORK_DIR: &str = "work";
 /// Highest number of a file. Far from where counting on would overflow.
 pub(crate) const NUMBER_MAX: u64 = 1 << 60;
 
+/// No path is longer, so that none needs memory twice.
+const PATH_BYTES: usize = 160;
+
 /// What a file is for.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub(crate) enum Kind {
@@ -137,21 +140,21 @@ impl Name {
     }
 
     pub(crate) fn file_name(&self) -> String {
-        let mut name = self.digest.hex();
-        let written = write!(
-            name,
-            "-{}-{}-{:x}",
-            self.digest.size_bytes,
-            self.digest.function.name(),
-            self.number
-        )
-        .and_then(|()| match self.form {
+        let mut text = String::with_capacity(PATH_BYTES);
+        self.push_file_name(&mut text);
+        text
+    }
+
+    fn push_file_name(&self, text: &mut String) {
+        self.digest.push_hex(text);
+        let (size, function) = (self.digest.size_bytes, self.digest.function.name());
+        let written = write!(text, "-{size}-{function}-{:x}", self.number);
+        let written = written.and_then(|()| match self.form {
             Form::Plain => Ok(()),
-            Form::Executable => name.write_str("-x"),
-            Form::Record(bytes) => write!(name, "-{bytes}"),
+            Form::Executable => text.write_str("-x"),
+            Form::Record(bytes) => write!(text, "-{bytes}"),
         });
         written.expect("a String takes everything");
-        name
     }
 
     /// The directory, below the store's.
@@ -161,20 +164,25 @@ impl Name {
 
     /// The path below the store's directory.
     pub(crate) fn path(&self) -> String {
-        format!("{}/{}", self.dir(), self.file_name())
+        let mut path = String::with_capacity(PATH_BYTES);
+        path.push_str(self.kind().dir());
+        let written = write!(path, "/{:02x}/", self.digest.hash[0]);
+        written.expect("a String takes everything");
+        self.push_file_name(&mut path);
+        path
     }
 
     /// Reads a file's name. `None` for everything that [`file_name`](Name::file_name) would not
     /// write.
     pub(crate) fn parse(kind: Kind, file_name: &str) -> Option<Name> {
         let mut parts = file_name.split('-');
-        let (hash, size) = (parts.next()?, parts.next()?.parse().ok()?);
+        let (hash, size) = (parts.next()?, parse_number(parts.next()?, 10)?);
         let function = DigestFunction::from_name(parts.next()?)?;
-        let number = u64::from_str_radix(parts.next()?, 16).ok()?;
+        let number = parse_number(parts.next()?, 16)?;
         let form = match (kind, parts.next()) {
             (Kind::Blob, None) => Form::Plain,
             (Kind::Blob, Some("x")) => Form::Executable,
-            (Kind::Action, Some(bytes)) => Form::Record(bytes.parse().ok()?),
+            (Kind::Action, Some(bytes)) => Form::Record(parse_number(bytes, 10)?.try_into().ok()?),
             _ => return None,
         };
         let name = Name {
@@ -182,8 +190,16 @@ impl Name {
             number,
             form,
         };
-        (number <= NUMBER_MAX && name.file_name() == file_name).then_some(name)
+        (number <= NUMBER_MAX && parts.next().is_none()).then_some(name)
     }
+}
+
+/// A number in the one way in which it is written.
+fn parse_number(digits: &str, radix: u32) -> Option<u64> {
+    let is_digit = |byte: u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
+    let is_padded = digits.len() > 1 && digits.starts_with('0');
+    let is_plain = !is_padded && digits.bytes().all(is_digit);
+    is_plain.then(|| u64::from_str_radix(digits, radix).ok())?
 }
 
 /// `00` … `ff`.

@@ -9,6 +9,28 @@
 //! - [`Blob`], [`Store::link`]: how they go out.
 //!
 //! The calls are synchronous: they return when the file system did.
+//!
+//! ```
+//! use store::{DigestFunction, LinkOutcome, Options, Store};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let dir = tempfile::tempdir()?;
+//! let store = Store::open(dir.path(), Options { bytes_max: 1 << 30 })?;
+//! let header = store.put(DigestFunction::Blake3, b"#pragma once\n")?;
+//!
+//! // A job: what it needs stays while it runs, and lies in its tree as hard links.
+//! let pin = store.pin([header]);
+//! assert!(pin.missing().is_empty());
+//! let outcome = store.link(&header, false, &store.work_dir().join("a.h"))?;
+//! assert_ne!(outcome, LinkOutcome::Missing);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! What a crash may leave, and why it does no harm: half-written files in a directory that is
+//! emptied at the next opening; files with wrong bytes under right names, which are noticed since
+//! each is hashed at its first use; more than the limit, which the next opening evicts; and an
+//! order of use that is a little old.
 #![forbid(unsafe_code)]
 
 mod actions;

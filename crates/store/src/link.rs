@@ -7,16 +7,21 @@
 //! Executable files need another mode, so they are another inode: made at the first use, kept
 //! beside, evicted together with the blob. Where the file system shares extents it costs nothing.
 //!
+//! Linux lets nobody execute a file that is open for writing anywhere, and a process that forks
+//! while it writes hands the open file on until the child becomes another program. The store's own
+//! files are closed before they can be linked; who forks in other threads may have to try again.
+//!
 //! Where a link cannot be made, the bytes are copied: to another file system, where the file
 //! system has none, or when an inode has all links that it can have.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io;
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::os::fd::BorrowedFd;
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::Arc;
 
-use rustix::fs::{AtFlags, CWD};
+use rustix::fs::{AtFlags, OFlags};
 use rustix::io::Errno;
 
 use crate::index::FileEntry;
@@ -39,23 +44,43 @@ pub enum LinkOutcome {
     Missing,
 }
 
+/// Where a link goes: a path from an open directory.
+#[derive(Clone, Copy)]
+pub(crate) struct To<'a> {
+    pub(crate) dir: BorrowedFd<'a>,
+    pub(crate) path: &'a Path,
+}
+
+impl To<'_> {
+    fn is_as_known(&self, name: &Name, known: Stamp) -> bool {
+        rustix::fs::statat(self.dir, self.path, AtFlags::SYMLINK_NOFOLLOW)
+            .is_ok_and(|stat| Stamp::of(&stat, name.file_bytes()) == Some(known))
+    }
+
+    fn remove(&self) -> Result<(), StoreError> {
+        rustix::fs::unlinkat(self.dir, self.path, AtFlags::empty())
+            .map_err(|errno| StoreError::io("remove", self.path, errno.into()))
+    }
+}
+
 impl Shared {
     pub(crate) fn link(
         self: &Arc<Self>,
         digest: &Digest,
         is_executable: bool,
-        to: &Path,
+        to: To<'_>,
     ) -> Result<LinkOutcome, StoreError> {
         for _ in 0..RETRIES_MAX {
             let Some((name, stamp)) = self.file_to_link(digest, is_executable)? else {
                 return Ok(LinkOutcome::Missing);
             };
-            let linked = rustix::fs::linkat(&self.root, name.path(), CWD, to, AtFlags::empty());
+            let To { dir, path } = to;
+            let linked = rustix::fs::linkat(&self.root, name.path(), dir, path, AtFlags::empty());
             match linked {
-                Ok(()) if is_file_as_known(to, &name, stamp) => return Ok(LinkOutcome::Linked),
+                Ok(()) if to.is_as_known(&name, stamp) => return Ok(LinkOutcome::Linked),
                 // Changed since it was seen to be right: begin anew with looking at it.
                 Ok(()) => {
-                    remove(to)?;
+                    to.remove()?;
                     self.look_again(&name)?;
                 }
                 Err(Errno::MLINK) => self.renew(&name, stamp)?,
@@ -63,7 +88,7 @@ impl Shared {
                     return self.copy_out(digest, is_executable, to);
                 }
                 Err(Errno::NOENT) if !self.is_there(&name) => self.drop_bad(&name),
-                Err(errno) => return Err(StoreError::io("link", to, errno.into())),
+                Err(errno) => return Err(StoreError::io("link", path, errno.into())),
             }
         }
         Ok(LinkOutcome::Missing)
@@ -183,31 +208,30 @@ impl Shared {
         &self,
         digest: &Digest,
         is_executable: bool,
-        to: &Path,
+        to: To<'_>,
     ) -> Result<LinkOutcome, StoreError> {
         let Some((name, source)) = self.open_verified(digest)? else {
             return Ok(LinkOutcome::Missing);
         };
-        let failed = |source| StoreError::io("write", to, source);
-        let target = File::options()
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(to)
-            .map_err(failed)?;
         let form = if is_executable {
             Form::Executable
         } else {
             Form::Plain
         };
+        let failed = |source| StoreError::io("write", to.path, source);
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
+        let target = rustix::fs::openat(to.dir, to.path, flags, form.mode())
+            .map_err(|errno| failed(errno.into()))?;
+        let target = File::from(target);
         let copied = clone_or_copy(&source, &target, digest).and_then(|is_same| {
+            // The umask may have taken some away.
             rustix::fs::fchmod(&target, form.mode())?;
             Ok(is_same)
         });
         if matches!(copied, Ok(true)) {
             return Ok(LinkOutcome::Copied);
         }
-        remove(to)?;
+        to.remove()?;
         copied.map_err(failed)?;
         self.drop_bad(&name);
         Ok(LinkOutcome::Missing)
@@ -216,14 +240,6 @@ impl Shared {
     fn is_there(&self, name: &Name) -> bool {
         rustix::fs::statat(&self.root, name.path(), AtFlags::SYMLINK_NOFOLLOW).is_ok()
     }
-}
-
-fn is_file_as_known(path: &Path, name: &Name, known: Stamp) -> bool {
-    rustix::fs::lstat(path).is_ok_and(|stat| Stamp::of(&stat, name.file_bytes()) == Some(known))
-}
-
-fn remove(path: &Path) -> Result<(), StoreError> {
-    fs::remove_file(path).map_err(|source| StoreError::io("remove", path, source))
 }
 
 /// Gives `target` the bytes of `source`: shared with it if the file system can, else copied and

@@ -21,6 +21,7 @@ pub(crate) fn load(dir: &Path, index: &mut Index, last_uses: &LastUses) -> Resul
             }
         }
     }
+    index.saw_number(last_uses.latest());
     index.sort();
     Ok(())
 }
@@ -68,19 +69,22 @@ fn name_of(kind: Kind, first_byte: u8, entry: &DirEntry) -> Option<Name> {
 
 fn load_file(dir: &Path, index: &mut Index, name: &Name, last_use: u64) {
     index.saw_number(name.number);
-    let known = index.get(&name.key());
-    let is_newest = known.is_none_or(|entry| entry.file.number < name.number);
-    let older = match known {
-        Some(entry) if is_newest => entry.names(&name.key()).next(),
-        Some(_) => Some(*name),
-        None => None,
-    };
-    if let Some(older) = older {
-        drop(fs::remove_file(dir.join(older.path())));
+    let key = name.key();
+    if let Some(entry) = index.get(&key) {
+        let is_newer = entry.file.number < name.number;
+        let older = if is_newer {
+            index.remove(&key)
+        } else {
+            vec![*name]
+        };
+        for older in older {
+            drop(fs::remove_file(dir.join(older.path())));
+        }
+        if !is_newer {
+            return;
+        }
     }
-    if is_newest {
-        index.load(name, last_use);
-    }
+    index.load(name, last_use);
 }
 
 fn load_twin(dir: &Path, index: &mut Index, twin: &Name) {

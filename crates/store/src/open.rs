@@ -50,8 +50,9 @@ pub(crate) fn open(dir: &Path, options: &Options) -> Result<Shared, StoreError> 
     .map_err(|errno| StoreError::io("open", dir, errno.into()))?;
     let statistics =
         rustix::fs::statvfs(dir).map_err(|errno| StoreError::io("inspect", dir, errno.into()))?;
-    let (journal, last_uses) = open_journal(dir)?;
-    let mut index = Index::new(statistics.f_frsize);
+    let (journal, last_uses) = open_journal(dir);
+    // A store that was closed knows of a use of each of its entries.
+    let mut index = Index::new(statistics.f_frsize, last_uses.len());
     load::load(dir, &mut index, &last_uses)?;
     let shared = Shared {
         dir: dir.to_owned(),
@@ -89,10 +90,12 @@ fn lock(dir: &Path) -> Result<File, StoreError> {
         Err(errno) => return Err(failed("lock", errno.into())),
     }
     let label = format!("process {} ({})\n", std::process::id(), program());
-    file.set_len(0)
+    let written = file
+        .set_len(0)
         .and_then(|()| file.rewind())
-        .and_then(|()| file.write_all(label.as_bytes()))
-        .map_err(|source| failed("write", source))?;
+        .and_then(|()| file.write_all(label.as_bytes()));
+    // On a full disk the lock is nameless, but as good.
+    drop(written);
     Ok(file)
 }
 
@@ -182,15 +185,15 @@ fn make_dir(path: &Path) -> Result<(), StoreError> {
     }
 }
 
-fn open_journal(dir: &Path) -> Result<(Journal, LastUses), StoreError> {
-    let path = dir.join(USES_FILE);
-    let failed = |what, source| StoreError::io(what, path.as_path(), source);
-    let mut file = open_or_create(&path).map_err(|source| failed("open", source))?;
+/// The journal, and what was in it. Opening does not depend on it: after a full disk there may be
+/// none, and none can be made.
+fn open_journal(dir: &Path) -> (Journal, LastUses) {
+    let file = open_or_create(&dir.join(USES_FILE)).ok();
     let mut bytes = Vec::new();
-    (&mut file)
-        .take(USES_BYTES_MAX)
-        .read_to_end(&mut bytes)
-        .map_err(|source| failed("read", source))?;
+    if let Some(file) = &file {
+        // What can be read of it is as good as all.
+        drop(file.take(USES_BYTES_MAX).read_to_end(&mut bytes));
+    }
     let last_uses = LastUses::new(uses::decode(&bytes));
-    Ok((Journal::new(file, bytes.len() as u64), last_uses))
+    (Journal::new(file, bytes.len() as u64), last_uses)
 }

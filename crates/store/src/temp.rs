@@ -67,12 +67,15 @@ impl Temp {
         }
     }
 
-    /// Appends bytes. `bytes_max` is what the file may become at most: no more room than that is
-    /// taken.
-    pub(crate) fn write(&mut self, bytes: &[u8], bytes_max: u64) -> Result<(), StoreError> {
+    /// Appends bytes. As long as it has no more than `expected_bytes`, no more room than for those
+    /// is taken.
+    pub(crate) fn write(&mut self, bytes: &[u8], expected_bytes: u64) -> Result<(), StoreError> {
         use std::os::unix::fs::FileExt;
         let end = self.written + bytes.len() as u64;
-        let wanted = end.next_multiple_of(RESERVE_BYTES).min(bytes_max).max(end);
+        let wanted = end
+            .next_multiple_of(RESERVE_BYTES)
+            .min(expected_bytes)
+            .max(end);
         self.reserve(wanted)?;
         let path = temp_path(self.number);
         let start = self.written;

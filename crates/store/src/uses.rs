@@ -12,6 +12,7 @@
 //! When the file has grown to several times of what it must hold it is written anew, beside and
 //! then renamed.
 
+use std::collections::HashMap;
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
@@ -62,36 +63,47 @@ pub(crate) fn decode(bytes: &[u8]) -> impl Iterator<Item = Use> {
 /// The last use of each file, for asking.
 #[derive(Default)]
 pub(crate) struct LastUses {
-    /// Sorted by number.
-    uses: Vec<(u64, u64)>,
+    times: HashMap<u64, u64>,
+    latest: u64,
 }
 
 impl LastUses {
     pub(crate) fn new(uses: impl Iterator<Item = Use>) -> LastUses {
-        let mut uses: Vec<_> = uses.map(|it| (it.number, it.time)).collect();
-        uses.sort_unstable();
-        LastUses { uses }
+        let mut last = LastUses::default();
+        for it in uses {
+            let time = last.times.entry(it.number).or_insert(0);
+            *time = it.time.max(*time);
+            last.latest = it.time.max(last.latest);
+        }
+        last
+    }
+
+    /// How many files were used.
+    pub(crate) fn len(&self) -> usize {
+        self.times.len()
+    }
+
+    /// The latest use of all, also of files that are gone.
+    pub(crate) fn latest(&self) -> u64 {
+        self.latest
     }
 
     /// When a file was used last; 0 if that is not known.
     pub(crate) fn of(&self, number: u64) -> u64 {
-        let after = self.uses.partition_point(|(other, _)| *other <= number);
-        match after.checked_sub(1).map(|at| self.uses[at]) {
-            Some((other, time)) if other == number => time,
-            _ => 0,
-        }
+        self.times.get(&number).copied().unwrap_or(0)
     }
 }
 
 /// The open file, and where its next record goes.
 pub(crate) struct Journal {
-    file: File,
+    /// None where it could not be made, on a full disk.
+    file: Option<File>,
     end: u64,
 }
 
 impl Journal {
     /// A journal that goes on after some bytes.
-    pub(crate) fn new(file: File, bytes: u64) -> Journal {
+    pub(crate) fn new(file: Option<File>, bytes: u64) -> Journal {
         Journal {
             file,
             end: bytes - bytes % RECORD_BYTES as u64,
@@ -104,9 +116,11 @@ impl Journal {
 
     /// Appends. If that fails, what was written in part is overwritten by the next.
     pub(crate) fn append(&mut self, uses: &[Use]) -> io::Result<()> {
-        let bytes = encode(uses);
-        self.file.write_all_at(&bytes, self.end)?;
-        self.end += bytes.len() as u64;
+        if let Some(file) = &self.file {
+            let bytes = encode(uses);
+            file.write_all_at(&bytes, self.end)?;
+            self.end += bytes.len() as u64;
+        }
         Ok(())
     }
 }

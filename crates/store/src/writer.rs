@@ -103,12 +103,18 @@ pub(crate) fn check_fits(shared: &Shared, file_bytes: u64) -> Result<(), StoreEr
 }
 
 /// Copies an open file into the store. It may be written to meanwhile: what was read is what was
-/// hashed.
+/// hashed. Not cloned where the file system could: it would first write all of the source to the
+/// disk, and what comes here was made just now.
 pub(crate) fn put_file(
     shared: &Arc<Shared>,
     function: DigestFunction,
     source: &File,
 ) -> Result<Digest, StoreError> {
+    let expected_bytes = source
+        .metadata()
+        .map_err(|source| StoreError::Source { source })?
+        .len();
+    check_fits(shared, expected_bytes)?;
     let mut temp = Temp::create(shared, Form::Plain.mode())?;
     let mut hasher = Hasher::new(function);
     let mut buffer = vec![0; COPY_BYTES];
@@ -122,7 +128,7 @@ pub(crate) fn put_file(
         };
         at += count as u64;
         check_fits(shared, at)?;
-        temp.write(&buffer[..count], u64::MAX)?;
+        temp.write(&buffer[..count], expected_bytes)?;
         hasher.update(&buffer[..count]);
     }
     let digest = hasher.finish();

@@ -160,7 +160,7 @@ fn step(random: &mut fastrand::Rng, index: &mut Index, model: &mut Model) {
 #[test]
 fn does_what_a_list_does() {
     let mut random = fastrand::Rng::with_seed(SEED);
-    let (mut index, mut model) = (Index::new(BLOCK), Model::default());
+    let (mut index, mut model) = (Index::new(BLOCK, 0), Model::default());
     for round in 0..ROUNDS {
         step(&mut random, &mut index, &mut model);
         assert_eq!(index.used_bytes(), model.used_bytes(), "round {round}");
@@ -185,7 +185,7 @@ fn does_what_a_list_does() {
 fn the_order_on_disk_is_nearly_that_in_memory() {
     const ENTRIES: u64 = 4000;
     let mut random = fastrand::Rng::with_seed(SEED);
-    let mut index = Index::new(BLOCK);
+    let mut index = Index::new(BLOCK, 0);
     let mut names = Vec::new();
     let mut written = Vec::new();
     for number in 0..ENTRIES {
@@ -203,7 +203,7 @@ fn the_order_on_disk_is_nearly_that_in_memory() {
         written.extend(index.take_pending(1));
     }
     let last = crate::uses::LastUses::new(written.iter().copied());
-    let mut loaded = Index::new(BLOCK);
+    let mut loaded = Index::new(BLOCK, 0);
     for name in &names {
         loaded.load(name, last.of(name.number));
     }
@@ -229,7 +229,7 @@ fn the_order_on_disk_is_nearly_that_in_memory() {
 /// Entries that are used all the time are not written down all the time.
 #[test]
 fn hot_entries_cost_no_writing() {
-    let mut index = Index::new(BLOCK);
+    let mut index = Index::new(BLOCK, 0);
     let mut names = Vec::new();
     for number in 0..1000_u64 {
         let name = Name {

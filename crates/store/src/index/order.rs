@@ -8,11 +8,10 @@ use crate::layout::Name;
 use crate::uses::Use;
 
 impl Index {
-    /// Puts in an entry that was found on disk, last used at `recorded` or when it came. The order
-    /// is made by [`sort`](Index::sort) once all are in.
+    /// Puts in an entry that was found on disk and is not there yet, last used at `recorded` or
+    /// when it came. The order is made by [`sort`](Index::sort) once all are in.
     pub(crate) fn load(&mut self, name: &Name, recorded: u64) {
         self.saw_number(name.number.max(recorded));
-        self.remove(&name.key());
         self.add(name, None, recorded.max(name.number));
     }
 

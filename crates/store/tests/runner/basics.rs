@@ -91,6 +91,10 @@ fn open_files_are_copied_in_from_their_start() {
     let digest = store.put_file(DigestFunction::Blake3, &file).unwrap();
     assert_eq!(digest, Digest::of(DigestFunction::Blake3, &bytes));
     assert_eq!(store.read(&digest, u64::MAX).unwrap(), Some(bytes));
+    let (pipe, _other_end) = std::io::pipe().unwrap();
+    let pipe = std::os::fd::OwnedFd::from(pipe).into();
+    let error = store.put_file(DigestFunction::Blake3, &pipe).unwrap_err();
+    assert!(matches!(error, StoreError::Source { .. }), "{error}");
 }
 
 #[test]
@@ -110,6 +114,10 @@ fn links_are_the_stores_inodes_and_read_only() {
     assert_ne!(meta("a").ino(), meta("x").ino());
     assert_eq!(meta("a").mode() & 0o7777, 0o444);
     assert_eq!(meta("x").mode() & 0o7777, 0o555);
+    let dir = fs::File::open(store.work_dir()).unwrap();
+    let outcome = store.link_at(&digest, true, &dir, "z".as_ref()).unwrap();
+    assert_eq!(outcome, LinkOutcome::Linked);
+    assert_eq!(meta("z").ino(), meta("x").ino());
     assert!(store.link(&digest, false, &to("a")).is_err());
     assert!(store.link(&digest, false, &to("none/a")).is_err());
     let missing = store.link(&sha(b"absent"), false, &to("m")).unwrap();
@@ -152,4 +160,14 @@ fn the_empty_blob_is_always_there() {
         assert_eq!(store.open_blob(&empty).unwrap().unwrap().size_bytes, 0);
         store.writer(empty).unwrap().commit().unwrap();
     }
+}
+
+#[test]
+fn handles_are_for_all_threads() {
+    fn check<T: Send + Sync + 'static>() {}
+    check::<store::Store>();
+    check::<store::Writer>();
+    check::<store::Pin>();
+    check::<store::Blob>();
+    check::<StoreError>();
 }

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::fs;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -153,6 +153,22 @@ fn announcing_evicts_nothing() {
     assert!(store.stats().writing_bytes <= (1 << 20) + 4608);
     drop(writers);
     assert_eq!(store.stats().writing_bytes, 0);
+}
+
+#[test]
+fn a_file_takes_no_more_room_than_it_needs() {
+    let temp = tempfile::tempdir().unwrap();
+    let store = open_with(temp.path(), 20 * 4608);
+    let _pin = store.pin((0..19).map(|seed| sha(&bytes_of(seed, 4000))));
+    for seed in 0..19 {
+        put(&store, &bytes_of(seed, 4000));
+    }
+    let file = tempfile::tempfile().unwrap();
+    file.write_all_at(&bytes_of(19, 4000), 0).unwrap();
+    store
+        .put_file(store::DigestFunction::Sha256, &file)
+        .unwrap();
+    assert_eq!(store.stats().used_bytes, 20 * 4608);
 }
 
 /// Threads put, pin, link and read in a store that is far too small; what is pinned can always be

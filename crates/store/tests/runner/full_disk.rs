@@ -82,7 +82,6 @@ fn child_that_fills_the_disk() {
         kept.push((digest, bytes));
     }
     assert!(store.stats().evicted_files > 60);
-    let to = store.work_dir().join("linked");
     let mut served = 0;
     for (digest, bytes) in &kept {
         if store.contains(digest) {
@@ -111,7 +110,14 @@ fn child_that_fills_the_disk() {
     assert_eq!(fs::read_dir(dir.join("store/tmp")).unwrap().count(), 0);
     assert_eq!(store.stats().writing_bytes, 0);
 
-    // Somebody else took everything: nothing can be written, what is there is served.
+    drop(store);
+    check_with_nothing_left(&dir);
+}
+
+/// Somebody else took everything: nothing can be written, what is there is served.
+fn check_with_nothing_left(dir: &Path) {
+    let store = open(&dir.join("store"));
+    let to = store.work_dir().join("linked");
     let pinned = put(&store, &bytes_of(2000, 50_000));
     let pin = store.pin([pinned]);
     fill(&dir.join("stranger"));
@@ -126,8 +132,16 @@ fn child_that_fills_the_disk() {
         store.read(&pinned, u64::MAX).unwrap().unwrap(),
         bytes_of(2000, 50_000)
     );
-    fs::remove_file(dir.join("stranger")).unwrap();
     drop(pin);
+    // Nor does opening need room.
+    drop(store);
+    fill(&dir.join("stranger"));
+    let store = open(&dir.join("store"));
+    assert_eq!(
+        store.read(&pinned, u64::MAX).unwrap().unwrap(),
+        bytes_of(2000, 50_000)
+    );
+    fs::remove_file(dir.join("stranger")).unwrap();
     let digest = put(&store, &bytes_of(4000, 500_000));
     assert!(read_each_way(&store, &digest, &to).is_some());
     drop(store);

@@ -26,7 +26,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("scan", &["cmdline"]),
     ("shim", &["sys", "wire"]),
     ("stock", &[]),
-    ("store", &["sys"]),
+    ("store", &[]),
     ("sys", &[]),
     ("wire", &[]),
     ("worker", &["cmdline", "reapi", "stock", "store", "sys"]),
