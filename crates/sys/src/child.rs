@@ -220,6 +220,34 @@ pub(crate) fn kill_all_others_of_namespace() {
     }
 }
 
+/// From now on, processes below this one whose parent dies become its children.
+pub(crate) fn adopt_orphans() {
+    let _get_along_without = rustix::process::set_child_subreaper(Some(rustix::process::getpid()));
+}
+
+/// Kills every process below this one, after [`adopt_orphans`], wherever in groups or sessions it
+/// is, and waits for it. One that starts processes faster than this kills them gets away.
+pub(crate) fn end_descendants() {
+    const ROUNDS_MAX: usize = 1000;
+    for _ in 0..ROUNDS_MAX {
+        // Where the kernel does not tell, only zombies are left to be taken.
+        let children = std::fs::read_to_string("/proc/thread-self/children").unwrap_or_default();
+        for child in children.split_whitespace() {
+            if let Some(child) = child.parse().ok().and_then(Pid::from_raw) {
+                let _gone = rustix::process::kill_process(child, Signal::KILL);
+            }
+        }
+        let waited = if children.is_empty() {
+            wait(libc::WNOHANG)
+        } else {
+            wait_any()
+        };
+        if !matches!(waited, Ok(Waited::Ended(_))) {
+            return;
+        }
+    }
+}
+
 /// Closes every descriptor that is not in `keep` (sorted, at most a few).
 pub(crate) fn close_all_but(keep: &[i32]) {
     let mut next = 0;

@@ -57,6 +57,7 @@ pub(super) fn run(world: &World, dir: &Path, socket: &OwnedFd, request: File) ->
     } else {
         let _own_group = rustix::process::setpgid(None, None);
         child::end_group_with_parent();
+        child::adopt_orphans();
     }
     volunteer_for_death();
     let mut files = Vec::new();
@@ -144,9 +145,12 @@ fn run_command(
     })?;
     let ended = wait_for(started.id(), watch.as_ref());
     let wall = start.elapsed();
-    child::kill_all_others_of_namespace();
-    if matches!(root, Root::Own(_)) {
-        while matches!(child::wait_any(), Ok(Waited::Ended(_))) {}
+    match root {
+        Root::Own(_) => {
+            child::kill_all_others_of_namespace();
+            while matches!(child::wait_any(), Ok(Waited::Ended(_))) {}
+        }
+        Root::Below(_) => child::end_descendants(),
     }
     let usage = child::usage_of_children();
     Ok(End {

@@ -313,7 +313,7 @@ fn await_marker(marker: &str) {
 }
 
 /// Waits until so many processes of the machine have this word on their command line.
-fn await_processes(word: &str, enough: impl Fn(usize) -> bool) {
+pub(crate) fn await_processes(word: &str, enough: impl Fn(usize) -> bool) {
     /// Some seconds' worth.
     const LOOKS_MAX: usize = 20_000;
     for _ in 0..LOOKS_MAX {
@@ -343,7 +343,7 @@ fn processes(word: &str) -> usize {
 }
 
 /// A word that no other process of the machine has.
-fn unique(what: &str) -> String {
+pub(crate) fn unique(what: &str) -> String {
     format!("farcc-{what}-{}", std::process::id())
 }
 

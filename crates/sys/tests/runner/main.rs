@@ -16,6 +16,7 @@ mod costs;
 mod harness;
 mod input_roots;
 mod outputs;
+mod without_sandbox;
 mod world;
 
 /// One test: its name, and what it does.
@@ -27,6 +28,7 @@ const TESTS: &[&[Test]] = &[
     commands::TESTS,
     input_roots::TESTS,
     outputs::TESTS,
+    without_sandbox::TESTS,
 ];
 
 /// Those that are run when asked for (`--ignored`).
