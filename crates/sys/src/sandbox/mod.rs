@@ -29,6 +29,7 @@
 mod copy;
 mod filter;
 mod init;
+mod input_root;
 mod job;
 mod memory;
 mod message;

@@ -3,10 +3,10 @@
 use std::ffi::CString;
 use std::fs;
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Component, Path, PathBuf};
 
-use rustix::fs::{Mode, OFlags, ResolveFlags, mkdirat, openat2};
+use rustix::fs::{Dir, Mode, OFlags, ResolveFlags, mkdirat, openat2};
 use rustix::io::Errno;
 use rustix::mount::{MountFlags, mount, mount_bind_recursive};
 
@@ -145,8 +145,34 @@ impl Enclosure {
         })
     }
 
-    pub(super) fn dir(&self) -> BorrowedFd<'_> {
-        self.dir.as_fd()
+    /// The path that it was opened by.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Is there a directory at this path, without links on the way?
+    pub(super) fn has_directory(&self, path: &Path) -> bool {
+        let no_links = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
+        path.as_os_str().is_empty() || self.open_directory(path, no_links).is_ok()
+    }
+
+    /// Is nothing in this directory? There must be one.
+    pub(super) fn is_empty(&self, path: &Path) -> io::Result<bool> {
+        let path = if path.as_os_str().is_empty() {
+            Path::new(".")
+        } else {
+            path
+        };
+        let flags = OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
+        let dir = self.open_within(path, flags, resolve)?;
+        for entry in Dir::new(dir)? {
+            let name = entry?;
+            if name.file_name() != c"." && name.file_name() != c".." {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     /// Makes a directory, with those above it, where it is missing. `path` is relative, or
@@ -195,7 +221,27 @@ impl Enclosure {
 
     fn open_directory(&self, path: &Path, resolve: ResolveFlags) -> rustix::io::Result<OwnedFd> {
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        self.open_within(path, flags, resolve)
+    }
+
+    /// Opens something in this directory; `resolve` says how paths are kept in it.
+    pub(super) fn open_within(
+        &self,
+        path: &Path,
+        flags: OFlags,
+        resolve: ResolveFlags,
+    ) -> rustix::io::Result<OwnedFd> {
+        /// The kernel gives up on a `..` whenever anything on the machine is renamed or mounted
+        /// at that moment.
+        const ATTEMPTS: usize = 10_000;
         let resolve = resolve | ResolveFlags::NO_MAGICLINKS;
-        openat2(&self.dir, path, flags, Mode::empty(), resolve)
+        let mut result = Err(Errno::AGAIN);
+        for _ in 0..ATTEMPTS {
+            result = openat2(&self.dir, path, flags, Mode::empty(), resolve);
+            if !matches!(result, Err(Errno::AGAIN | Errno::INTR)) {
+                break;
+            }
+        }
+        result
     }
 }

@@ -150,20 +150,23 @@ fn output_below(dir: &Path, path: &Path) -> Output {
         Ok(enclosure) => enclosure,
         Err(error) => return Output::Other(error.to_string()),
     };
-    let beneath = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
+    let beneath = ResolveFlags::BENEATH;
     Output::look(
-        |flags| openat2(enclosure.dir(), inner, flags, Mode::empty(), beneath),
+        |flags| enclosure.open_within(inner, flags, beneath),
         || {
             let above = inner.parent().unwrap_or(Path::new(""));
             let name = inner.file_name().ok_or(Errno::NOENT)?;
-            let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
             let above = if above.as_os_str().is_empty() {
                 Path::new(".")
             } else {
                 above
             };
-            let above = openat2(enclosure.dir(), above, flags, Mode::empty(), beneath)?;
-            readlinkat(above, name, Vec::new())
+            let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+            readlinkat(
+                enclosure.open_within(above, flags, beneath)?,
+                name,
+                Vec::new(),
+            )
         },
     )
 }

@@ -8,20 +8,7 @@
 //! own paths go, with the template's directories bound into it. One into which the client has
 //! files to put is covered by an overlay, whose writable layer is in `/J` again.
 //!
-//! *A prepared tree*: an overlay shows the server's tree with changes kept in `/J`. Shared trees
-//! are bound into it, or, where the job may write, are overlays as well. If all of it may be
-//! changed, that is the job's view. Else the whole is mounted on `/M`, and the view is `/M` once
-//! more, but read-only, on which the directories that may be changed are bound from `/M`:
-//!
-//! ```text
-//! /M            overlay of /S/tree and /J/0
-//! /M/usr        /S/toolchain, read-only
-//! /N            /M read-only, /N/usr with it
-//! /N/out        /M/out
-//! ```
-//!
-//! Everything in a tree is a stranger's choice, so paths are followed as the job would follow
-//! them, never out of the tree ([`Enclosure`]).
+//! *A prepared tree*: see `input_root`.
 
 use std::fs;
 use std::io;
@@ -31,19 +18,16 @@ use std::path::{Component, Path, PathBuf};
 
 use rustix::mount::{MountFlags, UnmountFlags, unmount};
 
-use super::copy;
+use super::input_root::show_tree;
 use super::mounts::{
     Enclosure, UPPER, bind, make_mount_point, mount_overlay, mount_tmpfs, read_only,
 };
 use super::spec::{InputRoot, JobRoot, MountedAt, Received, Writable};
 use super::step;
-use super::template::{Base, DEV, Proc, TREES, Template, make_link, mount_proc_as};
+use super::template::{Base, DEV, Proc, Template, make_link, mount_proc_as};
 
 /// The job's memory.
-const MEMORY: &str = "/J";
-
-/// Where a tree is put together of which not everything may be changed.
-const MERGED: &str = "/M";
+pub(super) const MEMORY: &str = "/J";
 
 /// What becomes the job's `/`.
 const ROOT: &str = "/N";
@@ -53,9 +37,6 @@ const OWN: &str = "/J/root";
 
 /// Why there is no job with a prepared tree.
 pub(super) const NO_TREES: &str = "this sandbox was started without prepared trees";
-
-/// What a prepared tree used as `/` gets besides.
-const OWN_DIRS: &[(&str, u32)] = &[("dev", 0o755), ("proc", 0o755), ("tmp", 0o1777)];
 
 impl Template {
     /// Makes the job's root and enters it. The process must be the first of new user, mount and
@@ -102,7 +83,7 @@ impl Template {
     fn mount_input(&self, input: &InputRoot, job: &Received) -> io::Result<()> {
         let root = Path::new(ROOT);
         let path = match &input.at {
-            MountedAt::Root => return self.mount_tree(input, root, OWN_DIRS, job),
+            MountedAt::Root => return show_tree(self, input, job, root),
             MountedAt::Path(path) => path.strip_prefix("/").unwrap_or(path),
         };
         lay_out(self.other.as_ref().unwrap_or(&self.machine), &[])?;
@@ -117,122 +98,8 @@ impl Template {
             read_only(root, MountFlags::NODEV)?;
             bind(&own.join("tmp"), &root.join("tmp"))?;
         }
-        self.mount_tree(input, &root.join(at), &[], job)
+        show_tree(self, input, job, &root.join(at))
     }
-
-    /// Mounts a tree as the job sees it on `view`. `dirs` are made at its top, with these modes.
-    fn mount_tree(
-        &self,
-        input: &InputRoot,
-        view: &Path,
-        dirs: &[(&str, u32)],
-        job: &Received,
-    ) -> io::Result<()> {
-        let merged = match &input.writable {
-            Writable::All => view,
-            Writable::Directories(_) => Path::new(MERGED),
-        };
-        let mut layers = 0;
-        let mut layer = || {
-            let layer = Path::new(MEMORY).join(layers.to_string());
-            layers += 1;
-            layer
-        };
-        let first = layer();
-        for (name, mode) in dirs {
-            let dir = first.join(UPPER).join(name);
-            let mut builder = fs::DirBuilder::new();
-            step("make directories", builder.recursive(true).create(&dir))?;
-            let set = fs::set_permissions(&dir, fs::Permissions::from_mode(*mode));
-            step("make directories", set)?;
-        }
-        self.mount_layer(&input.tree, &first, merged)?;
-        let enclosure = Enclosure::open(merged)?;
-        for shared in &input.shared {
-            let at = enclosure.make_directory(&shared.at)?;
-            if at != shared.at {
-                let text = format!("a link leads to the place of {}", shared.at.display());
-                return Err(io::Error::other(text));
-            }
-            let target = merged.join(&at);
-            if is_writable(&input.writable, &at) {
-                self.mount_layer(&shared.tree, &layer(), &target)?;
-            } else {
-                show(&shared.tree, bind(&tree(&shared.tree)?, &target))?;
-            }
-        }
-        for dir in inner_dirs(input, job) {
-            enclosure.make_directory(dir)?;
-        }
-        let Writable::Directories(writable) = &input.writable else {
-            return Ok(());
-        };
-        let tmp = dirs.iter().map(|(name, _)| Path::new(*name));
-        let tmp = tmp.filter(|name| *name == Path::new("tmp"));
-        let mut real = Vec::with_capacity(writable.len() + 1);
-        for dir in writable.iter().map(PathBuf::as_path).chain(tmp) {
-            real.push(enclosure.make_directory(dir)?);
-        }
-        bind(merged, view)?;
-        read_only(view, MountFlags::NODEV)?;
-        // The outer ones first, which would hide the inner ones.
-        real.sort();
-        for dir in &real {
-            bind(&merged.join(dir), &view.join(dir))?;
-        }
-        Ok(())
-    }
-
-    /// Shows a tree with changes kept in a layer.
-    fn mount_layer(&self, name: &Path, layer: &Path, target: &Path) -> io::Result<()> {
-        let source = tree(name)?;
-        if self.has_overlay {
-            return show(name, mount_overlay(&source, layer, target));
-        }
-        let copy = layer.join(UPPER);
-        step("make directories", fs::create_dir_all(&copy))?;
-        show(name, copy::tree(&source, &copy))?;
-        bind(&copy, target)
-    }
-}
-
-/// Says in an error which tree was being made visible.
-fn show(tree: &Path, result: io::Result<()>) -> io::Result<()> {
-    step(format_args!("show the tree {}", tree.display()), result)
-}
-
-/// A tree of the server's, by its name in the job's description.
-fn tree(name: &Path) -> io::Result<PathBuf> {
-    let is_plain = name
-        .components()
-        .all(|part| matches!(part, Component::Normal(_)));
-    if is_plain && !name.as_os_str().is_empty() {
-        return Ok(Path::new(TREES).join(name));
-    }
-    let text = format!("{} is no name of a prepared tree", name.display());
-    Err(io::Error::new(io::ErrorKind::InvalidInput, text))
-}
-
-/// May anything at or in `dir` be changed?
-fn is_writable(writable: &Writable, dir: &Path) -> bool {
-    match writable {
-        Writable::All => true,
-        Writable::Directories(dirs) => dirs
-            .iter()
-            .any(|writable| writable.starts_with(dir) || dir.starts_with(writable)),
-    }
-}
-
-/// Directories of the tree that the job needs: its own and those of its outputs.
-fn inner_dirs<'a>(input: &'a InputRoot, job: &'a Received) -> impl Iterator<Item = &'a Path> {
-    let at = match &input.at {
-        MountedAt::Root => Path::new("/"),
-        MountedAt::Path(path) => path,
-    };
-    let outputs = job.outputs.iter().filter_map(|path| path.parent());
-    outputs
-        .chain([job.cwd.as_path()])
-        .filter_map(move |dir| dir.strip_prefix(at).ok())
 }
 
 /// Makes a root of a machine's directories in the job's memory.

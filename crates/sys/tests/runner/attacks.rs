@@ -73,12 +73,25 @@ fn everywhere(world: &World, words: &[&str]) -> Vec<Job> {
     let mut stock = job.clone();
     stock.argv[0] = std::env::var_os(crate::harness::ATTACK).unwrap();
     let out = || only(&["out"]);
+    // Without an overlay, as it has a place for everything that is mounted on it.
+    let ready = world.tree(
+        "ready",
+        &[
+            ("attack", &world.attack()),
+            ("in/file", b"in"),
+            ("out/", b""),
+            ("dev/", b""),
+            ("proc/", b""),
+            ("tmp/", b""),
+        ],
+    );
     vec![
         stock,
         job.clone().with_root(&tree, out()),
         job.clone().with_root(&tree, Writable::All),
         job.clone().in_tree(&tree, out()),
-        job.in_tree(&tree, Writable::All),
+        job.clone().in_tree(&tree, Writable::All),
+        job.with_root(&ready, out()),
     ]
 }
 
@@ -233,8 +246,18 @@ fn links_do_not_lead_out_of_the_root() {
 }
 
 fn files_of_the_store_cannot_be_changed() {
-    let world = world();
-    let tree = tree(&world);
+    for dirs in [&[][..], &["tool/", "dev/", "proc/", "tmp/"]] {
+        let world = world();
+        let tree = tree(&world);
+        // With and without an overlay.
+        let dirs: Vec<(&str, &[u8])> = dirs.iter().map(|dir| (*dir, &b""[..])).collect();
+        world.tree("attack", &dirs);
+        check_files_cannot_be_changed(&world, &tree);
+        world.check_alive();
+    }
+}
+
+fn check_files_cannot_be_changed(world: &World, tree: &Path) {
     let shared = world.tree("shared", &[("file", b"shared"), ("dir/file", b"deep")]);
     let before = world.fingerprint();
     let job = |file: &str, beside: &str| Job::new(&["./attack", "change", file, beside]);
@@ -247,10 +270,10 @@ fn files_of_the_store_cannot_be_changed() {
         for dirs in [&["out"][..], &["out", "tool/dir"]] {
             for job in [
                 job(file, beside)
-                    .with_root(&tree, only(dirs))
+                    .with_root(tree, only(dirs))
                     .shared(&shared, "tool"),
                 job(file, beside)
-                    .in_tree(&tree, only(dirs))
+                    .in_tree(tree, only(dirs))
                     .shared(&shared, "tool"),
             ] {
                 let (status, text) = world.print(&job);
@@ -263,10 +286,10 @@ fn files_of_the_store_cannot_be_changed() {
         }
         for job in [
             job(file, beside)
-                .with_root(&tree, Writable::All)
+                .with_root(tree, Writable::All)
                 .shared(&shared, "tool"),
             job(file, beside)
-                .in_tree(&tree, Writable::All)
+                .in_tree(tree, Writable::All)
                 .shared(&shared, "tool"),
         ] {
             let (status, text) = world.print(&job);
@@ -282,12 +305,11 @@ fn files_of_the_store_cannot_be_changed() {
     for script in scripts {
         let job = Job::shell(&format!("chmod -R u+w . 2>/dev/null; {script}; true"));
         for writable in [Writable::All, only(&["out"]), only(&["in", "tool"])] {
-            let job = job.clone().in_tree(&tree, writable).shared(&shared, "tool");
+            let job = job.clone().in_tree(tree, writable).shared(&shared, "tool");
             assert_eq!(world.print(&job).0, 0);
             assert_eq!(world.fingerprint(), before, "{script}");
         }
     }
-    world.check_alive();
 }
 
 fn the_network_is_empty() {
@@ -592,7 +614,7 @@ fn nothing_is_left_running() {
     }
     let roots = everywhere(&world, &["leave", &marker, "wait", &marker]);
     let running: Vec<_> = roots.iter().map(|job| world.start(job)).collect();
-    await_processes(&marker, |count| count == 10);
+    await_processes(&marker, |count| count == 12);
     let World { spawner, .. } = world;
     drop(spawner);
     await_processes(&marker, |count| count == 0);

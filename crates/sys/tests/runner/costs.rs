@@ -16,7 +16,7 @@ pub(crate) const TESTS: &[Test] = &[("cost_of_a_job", cost_of_a_job)];
 const FILES: usize = 400;
 
 /// Jobs of each kind.
-const JOBS: u32 = 200;
+const JOBS: u32 = 100;
 
 fn cost_of_a_job() {
     if !rustix::process::geteuid().is_root() {
@@ -29,16 +29,20 @@ fn cost_of_a_job() {
         .collect();
     let mut entries: Vec<(&str, &[u8])> =
         paths.iter().map(|path| (&**path, &b"int x;"[..])).collect();
-    entries.extend([
-        ("out/", &b""[..]),
-        ("usr/lib/gcc/", b""),
-        ("usr/bin/", b""),
-        ("opt/sdk/", b""),
-        ("w/d/", b""),
-    ]);
+    let dirs = [
+        "out/",
+        "usr/lib/gcc/",
+        "usr/bin/",
+        "opt/sdk/",
+        "w/d/",
+        "dev/",
+        "proc/",
+        "tmp/",
+    ];
+    entries.extend(dirs.map(|dir| (dir, &b""[..])));
     let tree = world.tree("1/tree", &entries);
-    let program = fs::read(static_true(&world)).unwrap();
-    let shared = world.tree("shared/1", &[("true", &program)]);
+    let program = fs::read(reader(&world)).unwrap();
+    let shared = world.tree("shared/1", &[("read", &program)]);
     let shares = |job: Job| {
         let job = job
             .shared(&shared, "usr/lib/gcc")
@@ -47,9 +51,9 @@ fn cost_of_a_job() {
     };
     let group = Group::new();
     group.take(spawner());
-    let at_root = Job::new(&["/usr/bin/true"]).outputs(&["/out/a.o", "/out/a.d"]);
-    let at_path = Job::new(&["usr/bin/true"]).outputs(&["/build/out/a.o", "/build/out/a.d"]);
-    for (name, job) in [
+    let at_root = Job::new(&["/usr/bin/read"]).outputs(&["/out/a.o", "/out/a.d"]);
+    let at_path = Job::new(&["usr/bin/read"]).outputs(&["/build/out/a.o", "/build/out/a.d"]);
+    let mut jobs = vec![
         ("stock", Job::new(&["/usr/bin/true"]).outputs(&["/tmp/a.o"])),
         (
             "tree as /, one writable directory",
@@ -67,31 +71,66 @@ fn cost_of_a_job() {
             "tree at a path, all writable",
             shares(at_path.in_tree(&tree, Writable::All)),
         ),
-    ] {
-        let _warm = world.finish(&job);
-        let (before, server) = (group.cpu(), own_cpu());
-        let start = Instant::now();
-        let mut commands = Duration::ZERO;
-        for _ in 0..JOBS {
-            let outcome = world.finish(&job);
-            assert_eq!(outcome.wait_status, 0);
-            commands += outcome.cpu();
-        }
-        let wall = start.elapsed() / JOBS;
-        let all = (group.cpu() - before) / JOBS;
-        println!(
-            "{name}: sandbox {:?}, server {:?}, command itself {:?} of CPU; {wall:?} from start to end",
-            all.saturating_sub(commands / JOBS),
-            (own_cpu() - server) / JOBS,
-            commands / JOBS,
-        );
+    ];
+    let reads: Vec<_> = jobs
+        .iter()
+        .skip(1)
+        .map(|(_, job)| {
+            let mut job = job.clone();
+            job.argv.extend(paths.iter().map(Into::into));
+            ("the same, reading all files", job)
+        })
+        .collect();
+    for (index, reads) in reads.into_iter().enumerate() {
+        jobs.insert(2 * index + 2, reads);
+    }
+    for (name, job) in jobs {
+        measure(&world, &group, name, &job);
     }
 }
 
-/// The smallest command.
-fn static_true(world: &World) -> PathBuf {
-    let (source, program) = (world.path().join("true.c"), world.path().join("true"));
-    fs::write(&source, "int main(void) { return 0; }").unwrap();
+fn measure(world: &World, group: &Group, name: &str, job: &Job) {
+    let _warm = world.finish(job);
+    let (before, server) = (group.cpu(), own_cpu());
+    let start = Instant::now();
+    let mut commands = Duration::ZERO;
+    for _ in 0..JOBS {
+        let outcome = world.finish(job);
+        assert_eq!(outcome.wait_status, 0);
+        commands += outcome.cpu();
+    }
+    let wall = start.elapsed() / JOBS;
+    let all = (group.cpu() - before) / JOBS;
+    println!(
+        "{name}: sandbox {:?}, server {:?}, command itself {:?} of CPU; {wall:?} from start to end",
+        all.saturating_sub(commands / JOBS),
+        (own_cpu() - server) / JOBS,
+        commands / JOBS,
+    );
+}
+
+/// A command that does nothing but read the files that it is given, and look for each in two
+/// places first, as compilers do.
+fn reader(world: &World) -> PathBuf {
+    let (source, program) = (world.path().join("read.c"), world.path().join("read"));
+    let text = r#"
+        #include <fcntl.h>
+        #include <stdio.h>
+        #include <unistd.h>
+        int main(int argc, char **argv) {
+          char buffer[4096];
+          for (int i = 1; i < argc; i++) {
+            for (int k = 0; k < 2; k++) {
+              snprintf(buffer, sizeof buffer, "%s.%d", argv[i], k);
+              if (open(buffer, O_RDONLY) >= 0) return 1;
+            }
+            int fd = open(argv[i], O_RDONLY);
+            if (fd < 0 || read(fd, buffer, sizeof buffer) < 0) return 1;
+            close(fd);
+          }
+          return 0;
+        }"#;
+    fs::write(&source, text).unwrap();
     let mut compile = std::process::Command::new("gcc");
     compile.arg("-static").arg("-o").arg(&program).arg(&source);
     assert!(compile.status().unwrap().success());

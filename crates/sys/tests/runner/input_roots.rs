@@ -1,6 +1,7 @@
 //! Prepared trees as jobs see them.
 
 use std::fs;
+use std::path::Path;
 
 use sys::sandbox::Writable;
 
@@ -42,52 +43,83 @@ fn all_of_a_tree_can_be_changed_for_the_job_alone() {
     assert_eq!(world.fingerprint(), before);
 }
 
+/// Empty directories for all that is mounted on a tree: with them, it can be shown without an
+/// overlay.
+const MOUNT_POINTS: &[(&str, &[u8])] = &[
+    ("made/it/", b""),
+    ("usr/lib/", b""),
+    ("y/z/", b""),
+    ("out/inc/", b""),
+];
+
 fn only_the_given_directories_can_be_changed() {
-    let world = World::new();
-    let tree = world.tree(
-        "1/tree",
-        &[("a/b.c", b"int x;"), ("out/in.h", b"in"), ("o/p/", b"")],
-    );
-    let before = world.fingerprint();
-    let script = format!(
-        "{TRY} try touch new; try touch a/new; try rm a/b.c; try chmod 600 a/b.c; try touch o/new
-         chmod 644 out/in.h; echo more >> out/in.h; cat out/in.h; touch out/new o/p/new made/it/new /tmp/new; ls out o/p made/it"
-    );
-    let job = Job::shell(&script).in_tree(&tree, only(&["out", "o/p", "made/it"]));
-    let refused = "Read-only file system\n".repeat(5);
-    let printed = format!("{refused}inmore\nmade/it:\nnew\n\no/p:\nnew\n\nout:\nin.h\nnew");
-    world.check(&job, &printed);
-    assert_eq!(world.fingerprint(), before);
+    for more in [&[], MOUNT_POINTS] {
+        let world = World::new();
+        let tree = world.tree(
+            "1/tree",
+            &[("a/b.c", b"int x;"), ("out/in.h", b"in"), ("o/p/", b"")],
+        );
+        world.tree("1/tree", more);
+        let before = world.fingerprint();
+        let script = format!(
+            "{TRY} try touch new; try touch a/new; try rm a/b.c; try chmod 600 a/b.c; try touch o/new
+         chmod 644 out/in.h; echo more >> out/in.h; cat out/in.h; touch out/new o/p/new made/it/new /tmp/new
+         touch out/d/new; ls out/in.h out/new out/d o/p made/it"
+        );
+        let job = Job::shell(&script).in_tree(&tree, only(&["out", "out/d", "o/p", "made/it"]));
+        let job = job.outputs(&["/build/out/sub/x", "/build/a/x"]);
+        let refused = "Read-only file system\n".repeat(5);
+        let printed = format!(
+            "{refused}inmore\nout/in.h\nout/new\n\nmade/it:\nnew\n\no/p:\nnew\n\nout/d:\nnew"
+        );
+        world.check(&job, &printed);
+        assert_eq!(world.fingerprint(), before);
+    }
 }
 
 fn shared_trees_are_seen_in_their_places() {
-    let world = World::new();
-    let tree = world.tree("1/tree", &[("a", b"a"), ("usr/lib/", b""), ("out/", b"")]);
+    for more in [&[], MOUNT_POINTS] {
+        let world = World::new();
+        let tree = world.tree("1/tree", &[("a", b"a"), ("usr/lib/", b""), ("out/", b"")]);
+        world.tree("1/tree", more);
+        check_shared_trees(&world, &tree);
+    }
+}
+
+fn check_shared_trees(world: &World, tree: &Path) {
     let library = world.tree("shared/lib", &[("x/libx", b"x"), ("gen/", b"")]);
     let before = world.fingerprint();
     let script = format!(
         "{TRY} cat usr/lib/x/libx y/z/x/libx; echo; try touch usr/lib/x/new; try touch y/new"
     );
     let job = Job::shell(&script)
-        .in_tree(&tree, only(&["out"]))
+        .in_tree(tree, only(&["out"]))
         .shared(&library, "usr/lib")
         .shared(&library, "y/z");
     world.check(&job, "xx\nRead-only file system\nRead-only file system");
-    let job =
-        Job::shell("set -e; cd usr/lib/x; chmod 644 libx; echo more >> libx; cd ../../..; cat usr/lib/x/libx; touch usr/lib/gen/o")
-            .in_tree(&tree, Writable::All)
-            .shared(&library, "usr/lib");
+    let job = Job::shell(
+        "set -e; cd usr/lib/x; chmod 644 libx; echo more >> libx; cd ../../..; cat usr/lib/x/libx
+         touch usr/lib/gen/o",
+    )
+    .in_tree(tree, Writable::All)
+    .shared(&library, "usr/lib");
     world.check(&job, "xmore");
     // An output's directory may lie in a shared tree, and a shared tree in an output's directory.
     let script = format!(
         "{TRY} touch usr/lib/gen/o; cat usr/lib/x/libx out/inc/x/libx; echo
-         try touch usr/lib/x/new; touch out/new out/inc/new; ls out"
+         try touch usr/lib/x/new; touch out/new out/inc/new; ls out; pwd"
     );
     let job = Job::shell(&script)
-        .in_tree(&tree, only(&["usr/lib/gen", "out"]))
+        .in_tree(tree, only(&["usr/lib/gen", "out"]))
         .shared(&library, "usr/lib")
         .shared(&library, "out/inc");
-    world.check(&job, "xx\nRead-only file system\ninc\nnew");
+    world.check(&job, "xx\nRead-only file system\ninc\nnew\n/build");
+    // So may the job's own directory.
+    let job = Job::shell("touch new; cat libx; pwd");
+    let job = job
+        .in_tree(tree, only(&["usr/lib"]))
+        .shared(&library, "usr/lib");
+    world.check(&job.cwd("/build/usr/lib/x"), "x/build/usr/lib/x");
     assert_eq!(world.fingerprint(), before);
 }
 
@@ -118,27 +150,34 @@ fn shell_tree(world: &World) -> std::path::PathBuf {
 fn a_tree_can_be_the_root() {
     let world = World::new();
     let tree = shell_tree(&world);
-    world.tree(
-        "shell",
-        &[
-            ("home/u/a.c", b"int x;"),
-            ("dev -> home", b""),
-            ("tmp/seen", b"seen"),
-        ],
+    let common: &[(&str, &[u8])] = &[("home/u/a.c", b"int x;"), ("tmp/seen", b"seen")];
+    world.tree("shell", common);
+    check_root(&world, &tree, &[("dev -> home", b"")]);
+    fs::remove_file(world.path().join("work/shell/dev")).unwrap();
+    // With a place for everything.
+    check_root(
+        &world,
+        &tree,
+        &[("dev/x", b""), ("proc/", b""), ("home/u/out/", b"")],
     );
+}
+
+fn check_root(world: &World, tree: &Path, more: &[(&str, &[u8])]) {
+    world.tree("shell", more);
     let before = world.fingerprint();
     let script = "for f in /*; do echo $f; done; read line < /tmp/seen; echo $line; pwd; read x < a.c; echo $x
-        echo > /dev/null; echo hi > /tmp/new; read x < /tmp/new; echo $x; echo o > out/o; echo > a.c";
+        echo > /dev/null; echo hi > /tmp/new; read x < /tmp/new; echo $x; echo hi > /dev/shm/new
+        read x < /dev/shm/new; echo $x; echo o > out/o; echo > a.c";
     let job = Job::shell(script)
-        .with_root(&tree, only(&["home/u/out"]))
+        .with_root(tree, only(&["home/u/out"]))
         .cwd("/home/u");
     let (status, text) = world.print(&job);
-    let start = "/bin\n/dev\n/home\n/lib\n/lib64\n/proc\n/tmp\nseen\n/home/u\nint x;\nhi\n";
+    let start = "/bin\n/dev\n/home\n/lib\n/lib64\n/proc\n/tmp\nseen\n/home/u\nint x;\nhi\nhi\n";
     assert!(text.starts_with(start), "{text}");
     assert!(text.contains("Read-only file system"), "{text}");
     assert_ne!(status, 0);
     let job = Job::shell("echo > b.c; echo > /new; echo done")
-        .with_root(&tree, Writable::All)
+        .with_root(tree, Writable::All)
         .cwd("/home/u");
     world.check(&job, "done");
     assert_eq!(world.fingerprint(), before);
