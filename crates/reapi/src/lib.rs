@@ -8,9 +8,11 @@
 //! - `merkle`: input roots in the making;
 //! - `executor`: the seam to whoever runs commands; `status`: how a worker is;
 //! - [`client`]: asks servers, of this project and others;
+//! - [`check`]: what must hold for any bytes, for fuzzers;
 //! - `server`: the services, and one connection of them.
 #![forbid(unsafe_code)]
 
+pub mod check;
 pub mod client;
 mod compression;
 mod executor;

@@ -9,5 +9,7 @@ pub(crate) mod directory;
 pub(crate) mod metadata;
 pub(crate) mod platform;
 pub(crate) mod result;
+#[cfg(test)]
+pub(crate) mod tests;
 pub(crate) mod time;
 pub(crate) mod tree;
