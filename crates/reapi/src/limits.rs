@@ -43,6 +43,11 @@ pub(crate) const STREAMS_MAX: u32 = 256;
 pub(crate) const STREAM_WINDOW_BYTES: u32 = 128 << 10;
 pub(crate) const CONNECTION_WINDOW_BYTES: u32 = STREAM_WINDOW_BYTES * STREAMS_MAX;
 
+/// Bytes of an answer that are handed to HTTP/2 at once, and that it holds for a call until the
+/// client takes them.
+pub(crate) const ANSWER_PIECE_BYTES: usize = 64 << 10;
+pub(crate) const SEND_BUFFER_BYTES: usize = 128 << 10;
+
 /// Longest headers of a call, in bytes. Real ones have some 500; clients add identifications.
 pub(crate) const HEADERS_BYTES_MAX: u32 = 32 << 10;
 

@@ -92,8 +92,11 @@ impl ExecutionMetadata {
         Ok(metadata)
     }
 
-    /// Appends the message as field `number`.
+    /// Appends the message as field `number`, unless it is empty.
     pub(crate) fn put(&self, out: &mut Vec<u8>, number: u32) {
+        if *self == ExecutionMetadata::default() {
+            return;
+        }
         put_message(out, number, |out| {
             put_bytes(out, 1, self.worker.as_bytes());
             let mut times = self.clone();

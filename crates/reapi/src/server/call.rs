@@ -17,7 +17,7 @@ use tonic::server::Grpc;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::connection::OpenCall;
-use crate::limits::REQUEST_PAUSE_SECS;
+use crate::limits::{ANSWER_PIECE_BYTES, REQUEST_PAUSE_SECS};
 use crate::rpc::{Codec, Decode, Encode};
 
 /// A handler as the service that tonic wants, for its one call.
@@ -176,9 +176,11 @@ impl HttpBody for RequestBody {
     }
 }
 
-/// An answer, which takes room until it is sent.
+/// An answer, which takes room until it is sent. It is handed out in small pieces: what has been
+/// handed out is buffered below whether the client reads or not, and is no longer counted here.
 pub(super) struct AnswerBody {
     body: Body,
+    rest: Bytes,
     _open: OpenCall,
     _leave: Option<OwnedSemaphorePermit>,
 }
@@ -191,6 +193,7 @@ impl AnswerBody {
     ) -> AnswerBody {
         AnswerBody {
             body,
+            rest: Bytes::new(),
             _open: open,
             _leave: leave,
         }
@@ -205,14 +208,21 @@ impl HttpBody for AnswerBody {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
-        pin!(&mut self.body).poll_frame(context)
+        if self.rest.is_empty() {
+            let frame = match std::task::ready!(pin!(&mut self.body).poll_frame(context)) {
+                Some(Ok(frame)) => frame,
+                end => return Poll::Ready(end),
+            };
+            match frame.into_data() {
+                Ok(data) => self.rest = data,
+                Err(trailers) => return Poll::Ready(Some(Ok(trailers))),
+            }
+        }
+        let piece = self.rest.len().min(ANSWER_PIECE_BYTES);
+        Poll::Ready(Some(Ok(Frame::data(self.rest.split_to(piece)))))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
+        self.rest.is_empty() && self.body.is_end_stream()
     }
 }

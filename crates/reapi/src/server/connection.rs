@@ -26,7 +26,7 @@ use super::uploads::Uploads;
 use crate::limits::{
     BATCH_CALLS_MAX, CONNECTION_INLINE_BYTES_MAX, CONNECTION_WINDOW_BYTES, FIRST_CALL_SECS,
     HEADERS_BYTES_MAX, IDLE_CHECK_SECS, IDLE_SECS, PING_INTERVAL_SECS, PING_TIMEOUT_SECS,
-    STREAM_CALLS_MAX, STREAM_WINDOW_BYTES, STREAMS_MAX,
+    SEND_BUFFER_BYTES, STREAM_CALLS_MAX, STREAM_WINDOW_BYTES, STREAMS_MAX,
 };
 
 /// Why a connection ended before its time.
@@ -218,6 +218,7 @@ pub(super) fn builder() -> http2::Builder<TokioExecutor> {
         .initial_stream_window_size(STREAM_WINDOW_BYTES)
         .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
         .max_header_list_size(HEADERS_BYTES_MAX)
+        .max_send_buf_size(SEND_BUFFER_BYTES)
         .keep_alive_interval(Duration::from_secs(PING_INTERVAL_SECS))
         .keep_alive_timeout(Duration::from_secs(PING_TIMEOUT_SECS));
     builder

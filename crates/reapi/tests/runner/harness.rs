@@ -8,8 +8,12 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bazel_remote_apis::build::bazel::remote::execution::v2 as re;
+use bazel_remote_apis::google::bytestream::byte_stream_client::ByteStreamClient;
 use hyper_util::rt::TokioIo;
 use prost::Message as _;
+use re::action_cache_client::ActionCacheClient;
+use re::capabilities_client::CapabilitiesClient;
+use re::content_addressable_storage_client::ContentAddressableStorageClient;
 use re::execution_client::ExecutionClient;
 use reapi::{
     ActionResult, ExecuteError, Executor, Job, Progress, Services, WorkerStatus, serve_connection,
@@ -175,6 +179,23 @@ impl Server {
     pub(crate) async fn connect(&self) -> Channel {
         let (client, _) = self.connect_raw();
         channel(client).await
+    }
+
+    pub(crate) async fn cas(&self) -> ContentAddressableStorageClient<Channel> {
+        ContentAddressableStorageClient::new(self.connect().await)
+            .max_decoding_message_size(8 << 20)
+    }
+
+    pub(crate) async fn bytes(&self) -> ByteStreamClient<Channel> {
+        ByteStreamClient::new(self.connect().await)
+    }
+
+    pub(crate) async fn cache(&self) -> ActionCacheClient<Channel> {
+        ActionCacheClient::new(self.connect().await)
+    }
+
+    pub(crate) async fn capabilities(&self) -> CapabilitiesClient<Channel> {
+        CapabilitiesClient::new(self.connect().await)
     }
 
     pub(crate) async fn execution(&self) -> ExecutionClient<Channel> {

@@ -7,6 +7,11 @@
     reason = "these are tests; clippy exempts only what is in a `#[test]` function"
 )]
 
+mod action_cache;
+mod blobs;
+mod byte_stream;
 mod client;
 mod execution;
 mod harness;
+mod hostile;
+mod tree;
