@@ -144,7 +144,7 @@ mod tests {
             directory,
             tree,
             name.clone().into_bytes(),
-            name[12..].as_bytes().to_vec(),
+            name.as_bytes()[12..].to_vec(),
             packed,
         ]
     }

@@ -102,72 +102,68 @@ async fn output_is_inside_on_request() {
     assert_eq!(found.stdout_digest, result.stdout_digest);
 }
 
-#[tokio::test]
-async fn a_result_of_which_something_is_gone_is_not_found() {
-    let server = Server::start();
-    let absent = Digest::of(DigestFunction::Sha256, b"absent");
-    let directory = |file: &Digest| re::Directory {
+/// A directory with one file.
+fn directory(file: &Digest) -> re::Directory {
+    re::Directory {
         files: vec![re::FileNode {
             name: "f".into(),
             digest: Some(message(file)),
             ..re::FileNode::default()
         }],
         ..re::Directory::default()
-    };
+    }
+}
+
+fn with_file(digest: &Digest) -> re::ActionResult {
+    re::ActionResult {
+        output_files: vec![output("a", digest)],
+        ..re::ActionResult::default()
+    }
+}
+
+fn with_directory(tree: Option<&Digest>, root: Option<&Digest>) -> re::ActionResult {
+    re::ActionResult {
+        output_directories: vec![re::OutputDirectory {
+            path: "d".into(),
+            tree_digest: tree.map(message),
+            root_directory_digest: root.map(message),
+            ..re::OutputDirectory::default()
+        }],
+        ..re::ActionResult::default()
+    }
+}
+
+#[tokio::test]
+async fn a_result_of_which_something_is_gone_is_not_found() {
+    let server = Server::start();
+    let absent = Digest::of(DigestFunction::Sha256, b"absent");
+    let there = server.put(b"there");
     let tree = |file: &Digest| {
-        let root = directory(file);
         let tree = re::Tree {
-            root: Some(root),
+            root: Some(directory(file)),
             children: Vec::new(),
         };
         server.put(&tree.encode_to_vec())
     };
-    let with_tree = |tree: &Digest| re::ActionResult {
-        output_directories: vec![re::OutputDirectory {
-            path: "d".into(),
-            tree_digest: Some(message(tree)),
-            ..re::OutputDirectory::default()
-        }],
+    let root = |file: &Digest| server.put(&directory(file).encode_to_vec());
+    let no_tree = server.put(b"\xff no tree");
+    let no_error = re::ActionResult {
+        stderr_digest: Some(message(&absent)),
         ..re::ActionResult::default()
     };
-    let with_root = |root: &Digest| re::ActionResult {
-        output_directories: vec![re::OutputDirectory {
-            path: "d".into(),
-            root_directory_digest: Some(message(root)),
-            ..re::OutputDirectory::default()
-        }],
-        ..re::ActionResult::default()
-    };
-    let there = server.put(b"there");
-    let root_there = server.put(&directory(&there).encode_to_vec());
-    let root_hole = server.put(&directory(&absent).encode_to_vec());
-    for (number, (result, is_complete)) in [
-        (
-            re::ActionResult {
-                output_files: vec![output("a", &absent)],
-                ..re::ActionResult::default()
-            },
-            false,
-        ),
-        (
-            re::ActionResult {
-                stderr_digest: Some(message(&absent)),
-                ..re::ActionResult::default()
-            },
-            false,
-        ),
-        (with_tree(&absent), false),
-        (with_tree(&tree(&absent)), false),
-        (with_tree(&server.put(b"\xff no tree")), false),
-        (with_tree(&tree(&there)), true),
-        (with_root(&absent), false),
-        (with_root(&root_hole), false),
-        (with_root(&root_there), true),
-    ]
-    .into_iter()
-    .enumerate()
-    {
-        let action = Digest::of(DigestFunction::Sha256, &[number as u8]);
+    for (number, (result, is_complete)) in (0_u8..).zip([
+        (with_file(&there), true),
+        (with_file(&absent), false),
+        (no_error, false),
+        (with_directory(Some(&absent), None), false),
+        (with_directory(Some(&no_tree), None), false),
+        (with_directory(Some(&tree(&absent)), None), false),
+        (with_directory(Some(&tree(&there)), None), true),
+        (with_directory(None, Some(&absent)), false),
+        (with_directory(None, Some(&root(&absent))), false),
+        (with_directory(None, Some(&root(&there))), true),
+    ]) {
+        let action = Digest::of(DigestFunction::Sha256, &[number]);
         update(&server, &action, &result).await;
         let found = get(&server, get_request(&action)).await;
         assert_eq!(found.is_ok(), is_complete, "{number}: {found:?}");

@@ -149,90 +149,86 @@ async fn impossible_digests_are_refused() {
     }
 }
 
+fn zstd_update(digest: &Digest, packed: &[u8]) -> batch_update_blobs_request::Request {
+    batch_update_blobs_request::Request {
+        compressor: Compressor::Zstd.into(),
+        ..update(digest, packed)
+    }
+}
+
+fn of(bytes: &[u8]) -> Digest {
+    Digest::of(DigestFunction::Sha256, bytes)
+}
+
 #[tokio::test]
 async fn each_blob_of_a_batch_has_its_own_outcome() {
     let server = Server::start();
-    let of = |bytes: &[u8]| Digest::of(DigestFunction::Sha256, bytes);
     let long = "some text that compresses ".repeat(1000);
-    let (one, two, lie, short, zip) = (
-        of(b"one"),
-        of(b"two"),
-        of(b"lie"),
-        of(b"short"),
-        of(long.as_bytes()),
-    );
     let packed = zstd::encode_all(long.as_bytes(), 3).unwrap();
-    let zstd = |digest: &Digest, data: &[u8]| batch_update_blobs_request::Request {
-        compressor: Compressor::Zstd.into(),
-        ..update(digest, data)
-    };
+    let zip = of(long.as_bytes());
     let longer = Digest {
         size_bytes: zip.size_bytes + 1,
         ..of(b"y")
     };
-    let codes = batch_update(
-        &server,
-        vec![
-            update(&one, b"one"),
-            update(&lie, b"truth"),
-            update(&short, b"shor"),
-            update(&two, b"two"),
-            update(&of(b""), b""),
-            zstd(&zip, &packed),
-            zstd(&of(b"x"), b"not zstd"),
-            zstd(&longer, &packed),
-            zstd(&of(b"z"), &packed),
-            batch_update_blobs_request::Request {
-                compressor: Compressor::Deflate.into(),
-                ..update(&one, b"one")
-            },
-            batch_update_blobs_request::Request {
-                digest: None,
-                ..update(&one, b"one")
-            },
-        ],
-    )
-    .await;
-    let (ok, invalid) = (Code::Ok as i32, Code::InvalidArgument as i32);
-    assert_eq!(
-        codes,
-        [
-            ok, invalid, invalid, ok, ok, ok, invalid, invalid, invalid, invalid, invalid
-        ]
-    );
-    for digest in [one, two, zip] {
+    let deflate = batch_update_blobs_request::Request {
+        compressor: Compressor::Deflate.into(),
+        ..update(&of(b"one"), b"one")
+    };
+    let no_digest = batch_update_blobs_request::Request {
+        digest: None,
+        ..update(&of(b"one"), b"one")
+    };
+    let (good, bad) = (Code::Ok as i32, Code::InvalidArgument as i32);
+    let (updates, expected): (Vec<_>, Vec<_>) = [
+        (update(&of(b"one"), b"one"), good),
+        (update(&of(b"lie"), b"truth"), bad),
+        (update(&of(b"short"), b"shor"), bad),
+        (update(&of(b"two"), b"two"), good),
+        (update(&of(b""), b""), good),
+        (zstd_update(&zip, &packed), good),
+        (zstd_update(&of(b"x"), b"not zstd"), bad),
+        (zstd_update(&longer, &packed), bad),
+        (zstd_update(&of(b"z"), &packed), bad),
+        (deflate, bad),
+        (no_digest, bad),
+    ]
+    .into_iter()
+    .unzip();
+    assert_eq!(batch_update(&server, updates).await, expected);
+    for digest in [of(b"one"), of(b"two"), zip] {
         assert!(server.store.contains(&digest));
     }
-    for digest in [lie, short, longer] {
+    for digest in [of(b"lie"), of(b"short"), longer] {
         assert!(!server.store.contains(&digest));
     }
+}
 
-    let request = re::BatchReadBlobsRequest {
-        digests: [two, lie, zip].iter().map(message).collect(),
+#[tokio::test]
+async fn blobs_are_compressed_for_whoever_takes_it() {
+    let server = Server::start();
+    let long = "some text that compresses ".repeat(1000);
+    let (two, zip) = (server.put(b"two"), server.put(long.as_bytes()));
+    let mut request = re::BatchReadBlobsRequest {
+        digests: [two, of(b"absent"), zip].iter().map(message).collect(),
         acceptable_compressors: vec![Compressor::Zstd.into()],
         ..re::BatchReadBlobsRequest::default()
     };
-    let answers = batch_read(&server, request).await.unwrap();
+    let answers = batch_read(&server, request.clone()).await.unwrap();
     assert_eq!(answers[0].data, b"two");
     assert_eq!(answers[0].compressor(), Compressor::Identity);
-    assert_eq!(
-        answers[1].status.as_ref().unwrap().code,
-        Code::NotFound as i32
-    );
-    assert_eq!(answers[1].digest, Some(message(&lie)));
+    let absent = answers[1].status.as_ref().unwrap();
+    assert_eq!(absent.code, Code::NotFound as i32);
+    assert_eq!(answers[1].digest, Some(message(&of(b"absent"))));
     assert_eq!(answers[2].compressor(), Compressor::Zstd);
     assert_eq!(
         zstd::decode_all(&answers[2].data[..]).unwrap(),
         long.as_bytes()
     );
 
-    let request = re::BatchReadBlobsRequest {
-        digests: vec![message(&zip)],
-        ..re::BatchReadBlobsRequest::default()
-    };
+    request.acceptable_compressors.clear();
     let answers = batch_read(&server, request).await.unwrap();
-    assert_eq!(answers[0].compressor(), Compressor::Identity);
-    assert_eq!(answers[0].data, long.as_bytes());
+    assert_eq!(answers[2].compressor(), Compressor::Identity);
+    assert_eq!(answers[2].data, long.as_bytes());
 }
 
 #[tokio::test]

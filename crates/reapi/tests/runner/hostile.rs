@@ -50,10 +50,10 @@ async fn random_frames_never_hurt() {
         let (mut io, serving) = server.connect_raw();
         let mut bytes = PREFACE.to_vec();
         for _ in 0..random.usize(1..20) {
-            let len = random.usize(..40);
-            bytes.extend([0, 0, len as u8, random.u8(..10), random.u8(..)]);
+            let len = random.u8(..40);
+            bytes.extend([0, 0, len, random.u8(..10), random.u8(..)]);
             bytes.extend([0, 0, 0, random.u8(..4)]);
-            bytes.extend(std::iter::repeat_with(|| random.u8(..)).take(len));
+            bytes.extend(std::iter::repeat_with(|| random.u8(..)).take(usize::from(len)));
         }
         // The server may hang up in between.
         drop(io.write_all(&bytes).await);
