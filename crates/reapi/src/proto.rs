@@ -11,7 +11,7 @@ use crate::status::WorkerStatus;
 #[derive(Clone, PartialEq, prost::Message)]
 pub(crate) struct GetStatusRequest {}
 
-/// `farcc.worker.v1.WorkerStatus`; `docs/worker.proto` says what the fields mean.
+/// `farcc.worker.v1.WorkerStatus`; see docs/worker.proto for what the fields mean.
 #[derive(Clone, PartialEq, prost::Message)]
 pub(crate) struct WorkerStatusMessage {
     #[prost(uint32, tag = "1")]
