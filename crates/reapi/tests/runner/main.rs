@@ -10,6 +10,7 @@
 mod action_cache;
 mod blobs;
 mod byte_stream;
+mod casd;
 mod client;
 mod execution;
 mod harness;
