@@ -44,8 +44,11 @@ mod answer;
 
 pub mod scanning;
 
+pub mod toolchain;
+
 mod comments;
 mod events;
+mod inquiry;
 mod notices;
 mod refusals;
 mod shim;

@@ -102,20 +102,26 @@ fn finish(words: Vec<Vec<u8>>) -> Option<Vec<OsString>> {
 /// The words of the first command that runs the program `marks[0]` (compared with the beginning of its file name)
 /// with `marks[1]` as the first argument, if given.
 fn inner_command(stderr: &[u8], marks: &[&[u8]]) -> Option<Vec<Vec<u8>>> {
+    inner_commands(stderr).find(|words| {
+        let mut base = words
+            .first()
+            .map_or(OsStr::new(""), |word| OsStr::from_bytes(word));
+        base = OsStr::from_bytes(crate::lang::base(base));
+        base.as_bytes().starts_with(marks[0])
+            && marks
+                .get(1)
+                .is_none_or(|mark| words.get(1).is_some_and(|word| word == mark))
+    })
+}
+
+/// The commands that a compiler prints on standard error for `-###`, each as its words.
+pub fn inner_commands(stderr: &[u8]) -> impl Iterator<Item = Vec<Vec<u8>>> {
     stderr
         .split(|&b| b == b'\n')
         .filter(|line| line.starts_with(b" "))
         .map(split)
-        .find(|words| {
-            let mut base = words
-                .first()
-                .map_or(OsStr::new(""), |word| OsStr::from_bytes(word));
-            base = OsStr::from_bytes(crate::lang::base(base));
-            base.as_bytes().starts_with(marks[0])
-                && marks
-                    .get(1)
-                    .is_none_or(|mark| words.get(1).is_some_and(|word| word == mark))
-        })
+        // Clang's remark `(in-process)` stands in a line of its own.
+        .filter(|words| words.first().is_some_and(|word| !word.starts_with(b"(")))
 }
 
 /// Splits a line at spaces; double quotes keep words together, a backslash inside them keeps the next byte.

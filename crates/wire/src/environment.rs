@@ -4,6 +4,7 @@
 
 /// Names forwarded when set. A name that ends in `*` stands for all that begin like it.
 pub const FORWARDED: &[&str] = &[
+    "CCC_OVERRIDE_OPTIONS",  // edits Clang's command line
     "COMPILER_PATH",         // where GCC finds its own programs
     "CPATH",                 // include search path
     "CPLUS_INCLUDE_PATH",    // include search path
@@ -15,9 +16,12 @@ pub const FORWARDED: &[&str] = &[
     "GCC_EXEC_PREFIX",       // where GCC finds its own programs
     "HOME",                  // ~/.distcc/hosts
     "LANG",                  // language of messages
+    "LANGUAGE",              // languages of messages
     "LC_ALL",                // language of messages
     "LC_CTYPE",              // quotes in messages
     "LC_MESSAGES",           // language of messages
+    "LD_LIBRARY_PATH",       // where the compiler's programs find their libraries
+    "LOCPATH",               // where languages are
     "OBJCPLUS_INCLUDE_PATH", // include search path
     "OBJC_INCLUDE_PATH",     // include search path
     "PATH",                  // where the compiler and its triple-prefixed twin are looked up

@@ -1,20 +1,17 @@
 //! Asking a compiler about itself.
 
 use std::ffi::{OsStr, OsString};
-use std::io::{self, Read, Write};
+use std::io;
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
-use std::process::{Child, Command, Output, Stdio};
-use std::sync::mpsc;
-use std::time::Duration;
+use std::process::{Command, Output};
 
 use scan::{Question, Toolchain};
 
-/// How long a compiler may think about a question.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
+use crate::inquiry;
 
 /// Variables that add directories to the search or write files, and so have no place in a question.
-const NOT_IN_QUESTIONS: &[&str] = &[
+pub(crate) const NOT_IN_QUESTIONS: &[&str] = &[
     "CPATH",
     "CPLUS_INCLUDE_PATH",
     "C_INCLUDE_PATH",
@@ -93,64 +90,26 @@ impl Asker {
     }
 
     fn run(&self, more: &[&str], input: &[u8]) -> Result<Output, AskError> {
-        self.start(more)
-            .and_then(|child| finish(child, input))
-            .map_err(|source| AskError::Run {
-                compiler: self.path.clone(),
-                source,
-            })
+        inquiry::ask(&mut self.command(more), input).map_err(|source| AskError::Run {
+            compiler: self.path.clone(),
+            source,
+        })
     }
 
-    fn start(&self, more: &[&str]) -> io::Result<Child> {
+    fn command(&self, more: &[&str]) -> Command {
         let wanted = |name: &OsStr| !NOT_IN_QUESTIONS.iter().any(|known| name == *known);
         let env = self.env.iter().filter(|(name, _)| wanted(name));
-        Command::new(self.cwd.join(&self.path))
+        let mut command = Command::new(self.cwd.join(&self.path));
+        command
             .arg0(&self.compiler)
             .args(&self.words)
             .args(more)
             .current_dir(&self.cwd)
             .env_clear()
             .envs(env.map(|(name, value)| (name, value)))
-            .env("LC_ALL", "C")
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
+            .env("LC_ALL", "C");
+        command
     }
-}
-
-/// Feeds a child and collects what it prints, for as long as it may take.
-fn finish(mut child: Child, input: &[u8]) -> io::Result<Output> {
-    let mut stdin = child.stdin.take().expect("it is a pipe");
-    let input = input.to_vec();
-    // A compiler that stops reading has said what it had to say.
-    std::thread::spawn(move || stdin.write_all(&input).unwrap_or_default());
-    let stdout = collect(child.stdout.take().expect("it is a pipe"));
-    let stderr = collect(child.stderr.take().expect("it is a pipe"));
-    let texts = [stdout, stderr].map(|pipe| pipe.recv_timeout(ANSWER_TIMEOUT));
-    if texts.iter().any(Result::is_err) {
-        child.kill()?;
-    }
-    let status = child.wait()?;
-    let [Ok(stdout), Ok(stderr)] = texts else {
-        return Err(io::ErrorKind::TimedOut.into());
-    };
-    Ok(Output {
-        status,
-        stdout,
-        stderr,
-    })
-}
-
-fn collect(mut pipe: impl Read + Send + 'static) -> mpsc::Receiver<Vec<u8>> {
-    let (sender, receiver) = mpsc::channel();
-    std::thread::spawn(move || {
-        let mut text = Vec::new();
-        // What came until then is all there is.
-        pipe.read_to_end(&mut text).unwrap_or_default();
-        sender.send(text).unwrap_or_default();
-    });
-    receiver
 }
 
 /// Whether a word of a question can name a file relative to the working directory.

@@ -21,7 +21,9 @@ use scan::{Language, Options, Request, Scan, Scanner, Stamp, ToolchainId};
 
 pub use ask::AskError;
 use ask::Asker;
+pub(crate) use ask::NOT_IN_QUESTIONS;
 pub use disk::Disk;
+pub(crate) use disk::stamp;
 pub(crate) use parcel::Parcel;
 pub(crate) use service::{Order, ScanService};
 pub(crate) use why_text::WhyText;
@@ -262,7 +264,7 @@ fn key(compile: &Compile<'_>, options: &Options) -> Result<Key, AskError> {
     Ok(Key {
         compiler: compile.compiler.to_owned(),
         path,
-        identity: disk::stamp(&metadata),
+        identity: stamp(&metadata),
         variables: QUESTION_VARIABLES
             .iter()
             .map(|name| var(compile.env, name).cloned())

@@ -1,6 +1,12 @@
 //! A real agent, driven over its socket by a shim made of test code, against servers that are scripted or stock's own.
 
-#![allow(missing_docs, clippy::unwrap_used, reason = "tests")]
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    clippy::print_stdout,
+    reason = "tests; those that need what this machine lacks say that they are skipped"
+)]
 
 mod server;
 mod shim;
@@ -15,3 +21,7 @@ mod local;
 mod queue;
 mod share;
 mod stock_server;
+mod toolchain;
+mod toolchain_root;
+mod toolchain_same;
+mod toolchain_trace;

@@ -1,0 +1,135 @@
+//! Asking a compiler which programs it would run.
+//!
+//! The compiler is called exactly as the compile will call it (name, options that matter, environment, directory), but
+//! with `-v -###`, which makes both families print what they would do and do nothing.
+
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
+use std::process::Command;
+
+use cmdline::Family;
+
+use super::Call;
+use super::answer::{self, Answer};
+use super::call::Compiler;
+use super::why::NoToolchain;
+use super::words::Words;
+use crate::inquiry;
+use crate::scanning::NOT_IN_QUESTIONS;
+
+/// Languages whose programs GCC is asked for besides C; it may have been built without any of them.
+const MORE_LANGUAGES: &[&str] = &["c++", "objective-c", "objective-c++"];
+
+/// Asks for every language that the compiler knows.
+///
+/// # Errors
+/// It does not answer, or is of no known family.
+pub(super) fn ask(
+    call: &Call<'_>,
+    compiler: &Compiler,
+    words: &Words,
+) -> Result<Answer, NoToolchain> {
+    let ask = |languages: &[&str]| ask_about(call, compiler, words, languages);
+    let mut answer = ask(&["c", "assembler-with-cpp"])?;
+    match answer.family {
+        // One program for all languages, but other headers.
+        Family::Clang => answer.merge(ask(&["c++"])?),
+        Family::Gcc => {
+            let more = MORE_LANGUAGES.iter().filter_map(|name| ask(&[name]).ok());
+            more.for_each(|more| answer.merge(more));
+        }
+    }
+    Ok(answer)
+}
+
+fn ask_about(
+    call: &Call<'_>,
+    compiler: &Compiler,
+    words: &Words,
+    languages: &[&str],
+) -> Result<Answer, NoToolchain> {
+    let mut command = command(call, compiler, words);
+    // With split debug information a further program takes part.
+    command.args(["-v", "-###", "-c", "-gsplit-dwarf"]);
+    for language in languages {
+        command.args(["-x", language, "/dev/null"]);
+    }
+    let output = inquiry::ask(&mut command, b"")
+        .map_err(|error| NoToolchain::unreadable(&compiler.path, error))?;
+    if !output.status.success() {
+        return Err(NoToolchain::NoAnswer {
+            compiler: compiler.path.clone(),
+            said: last_error(&output.stderr),
+        });
+    }
+    answer::read(&output.stderr).ok_or_else(|| NoToolchain::Unknown {
+        compiler: compiler.path.clone(),
+    })
+}
+
+/// Where GCC looks for headers by itself, for those languages that it knows. Some of these directories have to exist
+/// even for a source without headers, for there is one that GCC includes on its own.
+pub(super) fn header_dirs(call: &Call<'_>, compiler: &Compiler, words: &Words) -> Vec<PathBuf> {
+    let mut dirs = Vec::new();
+    for language in ["c", "c++"] {
+        let mut command = command(call, compiler, words);
+        command.args(["-v", "-E", "-x", language, "/dev/null"]);
+        let output = inquiry::ask(&mut command, b"");
+        dirs.extend(
+            output
+                .map(|output| answer::header_dirs(&output.stderr))
+                .unwrap_or_default(),
+        );
+    }
+    dirs
+}
+
+/// Where GCC has its own plugins.
+///
+/// # Errors
+/// It does not say.
+pub(super) fn plugin_dir(
+    call: &Call<'_>,
+    compiler: &Compiler,
+    words: &Words,
+) -> Result<PathBuf, NoToolchain> {
+    let mut command = command(call, compiler, words);
+    command.arg("-print-file-name=plugin");
+    let output = inquiry::ask(&mut command, b"")
+        .map_err(|error| NoToolchain::unreadable(&compiler.path, error))?;
+    let path = OsStr::from_bytes(output.stdout.trim_ascii());
+    if !path.as_bytes().contains(&b'/') {
+        return Err(NoToolchain::NoAnswer {
+            compiler: compiler.path.clone(),
+            said: "it has no directory for plugins".to_owned(),
+        });
+    }
+    Ok(call.cwd.join(path))
+}
+
+/// The compiler as the compile calls it, but in English.
+fn command(call: &Call<'_>, compiler: &Compiler, words: &Words) -> Command {
+    let wanted = |name: &OsStr| !NOT_IN_QUESTIONS.iter().any(|known| name == *known);
+    let env = call.env.iter().filter(|(name, _)| wanted(name));
+    let mut command = Command::new(&compiler.path);
+    command
+        .arg0(&compiler.argv0)
+        .args(&words.told)
+        .current_dir(call.cwd)
+        .env_clear()
+        .envs(env.map(|(name, value)| (name, value)))
+        .env_remove("LANGUAGE")
+        .env("LC_ALL", "C");
+    command
+}
+
+/// The line of a failed answer that says why.
+fn last_error(stderr: &[u8]) -> String {
+    let text = String::from_utf8_lossy(stderr);
+    let line = text.lines().find(|line| line.contains("error:"));
+    line.or_else(|| text.lines().next_back())
+        .unwrap_or("")
+        .to_owned()
+}
