@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use store::Store;
 use sys::sandbox::{
     Config, InputRoot, Isolation, JobLimits, JobRoot, JobSpec, MountedAt, Spawner, Writable,
+    take_control_group,
 };
 
 use crate::execute::{Execution, JobEnd};
@@ -38,12 +39,19 @@ pub(crate) fn start(wanted: Wanted, log: &Log) -> Result<(Spawner, bool), String
         visible: wanted.visible,
         root: wanted.root,
         trees: wanted.trees,
+        groups: None,
     };
     if wanted.sandbox == Sandbox::None {
         log.warning(format_args!(
             "--sandbox=none: whoever may send jobs can read what this user can read"
         ));
     } else {
+        match take_control_group() {
+            Ok(groups) => config.groups = Some(groups),
+            Err(why) => log.info(format_args!(
+                "watching the memory of jobs, as they get no control groups: {why}"
+            )),
+        }
         match Spawner::start(&config) {
             Ok(spawner) => {
                 for note in spawner.notes() {

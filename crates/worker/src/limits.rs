@@ -90,7 +90,9 @@ pub(crate) fn job(machine_bytes: u64, slots: usize, lifetime: Option<Duration>) 
     JobLimits {
         files_bytes_max: share.clamp(768 * MIB, 4 * GIB),
         files_max: 200_000,
-        memory_bytes_max: None,
+        // More would make the machine swap, or kill something else.
+        memory_bytes_max: Some(machine_bytes / 4 * 3),
+        // Sanitizers of programs under test reserve far more than they use.
         process_bytes_max: None,
         cpu_seconds_max: lifetime.map(|lifetime| lifetime.as_secs().max(1)),
         // A compiler driver starts two or three; scripts around compilers a few more.
@@ -138,6 +140,7 @@ mod tests {
         assert_eq!(job(64 * GIB, 8, None).files_bytes_max, 4 * GIB);
         assert_eq!(job(16 * GIB, 8, None).files_bytes_max, 1536 * MIB);
         assert_eq!(job(GIB, 8, None).files_bytes_max, 768 * MIB);
+        assert_eq!(job(16 * GIB, 8, None).memory_bytes_max, Some(12 * GIB));
         assert_eq!(
             meminfo_kib("MemTotal:       24 kB\nX: 1", "MemTotal:"),
             Some(24)

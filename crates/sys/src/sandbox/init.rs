@@ -14,6 +14,7 @@ use std::time::Instant;
 
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open};
 
+use super::groups::Group;
 use super::memory::{Seen, Watch};
 use super::message::{Batch, End, Message};
 use super::places::Root;
@@ -46,9 +47,18 @@ impl From<io::Error> for Failure {
 }
 
 /// Runs the job and ends this process. `dir` stands for `/` if the job gets no root of its own.
-pub(super) fn run(world: &World, dir: &Path, socket: &OwnedFd, request: File) -> ! {
-    let keep = [socket.as_raw_fd(), request.as_raw_fd()];
-    child::close_all_but(&[0, 1, 2, keep[0].min(keep[1]), keep[0].max(keep[1])]);
+/// `group` is the job's control group.
+pub(super) fn run(
+    world: &World,
+    group: Option<Group>,
+    dir: &Path,
+    socket: &OwnedFd,
+    request: File,
+) -> ! {
+    let mut keep = vec![0, 1, 2, socket.as_raw_fd(), request.as_raw_fd()];
+    keep.extend(group.as_ref().map(|group| group.as_fd().as_raw_fd()));
+    keep.sort_unstable();
+    child::close_all_but(&keep);
     // The spawner, of which this is a copy, has reset all others.
     child::await_children();
     let is_isolated = world.template.is_some();
@@ -61,7 +71,7 @@ pub(super) fn run(world: &World, dir: &Path, socket: &OwnedFd, request: File) ->
     }
     volunteer_for_death();
     let mut files = Vec::new();
-    let message = match execute(world, dir, socket, request, &mut files) {
+    let message = match execute(world, group, dir, socket, request, &mut files) {
         Ok(end) => Message::Ended(end).encode(),
         Err(Failure::Program(why)) => Message::NoProgram(&why).encode(),
         Err(Failure::Other(error)) => Message::Failed(&error.to_string()).encode(),
@@ -79,6 +89,7 @@ pub(super) fn run(world: &World, dir: &Path, socket: &OwnedFd, request: File) ->
 
 fn execute(
     world: &World,
+    group: Option<Group>,
     dir: &Path,
     socket: &OwnedFd,
     mut request: File,
@@ -89,6 +100,10 @@ fn execute(
     drop(request);
     let garbled = || io::Error::other("the job is garbled");
     let (job, places) = Received::decode(&bytes).ok_or_else(garbled)?;
+    let is_counted = group.is_some();
+    if let Some(group) = group {
+        group.enter(&job.limits)?;
+    }
     let root = match &world.template {
         Some(template) => {
             map_identity(INNER_ID, INNER_ID)?;
@@ -107,7 +122,8 @@ fn execute(
         step("filter system calls", filter.load())?;
     }
 
-    let end = run_command(&root, &job, &cwd, &stdout, &stderr)?;
+    let watch = watch(&root, &job).filter(|_| !is_counted);
+    let end = run_command(&root, &job, &cwd, [&stdout, &stderr], watch.as_ref())?;
     send_outputs(&root, &job, socket)?;
     files.extend([stdout, stderr]);
     Ok(end)
@@ -118,8 +134,8 @@ fn run_command(
     root: &Root,
     job: &Received,
     cwd: &Path,
-    stdout: &File,
-    stderr: &File,
+    [stdout, stderr]: [&File; 2],
+    watch: Option<&Watch<'_>>,
 ) -> Result<End, Failure> {
     step(
         format_args!("enter {}", job.cwd.display()),
@@ -138,12 +154,11 @@ fn run_command(
         .stdin(Stdio::null())
         .stdout(step("share standard output", stdout.try_clone())?)
         .stderr(step("share standard error", stderr.try_clone())?);
-    let watch = watch(root, job);
     let start = Instant::now();
     let started = command.spawn().map_err(|error| {
         Failure::Program(format!("cannot run {}: {error}", job.program.display()))
     })?;
-    let ended = wait_for(started.id(), watch.as_ref());
+    let ended = wait_for(started.id(), watch);
     let wall = start.elapsed();
     match root {
         Root::Own(_) => {

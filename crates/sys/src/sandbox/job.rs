@@ -9,6 +9,7 @@ use std::time::Duration;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, Signal, pidfd_send_signal};
 
+use super::groups;
 use super::message::{End, MESSAGE_BYTES_MAX, Message};
 use super::output::Output;
 use crate::child;
@@ -49,6 +50,9 @@ pub struct RunningJob {
     scratch: Option<Scratch>,
     /// Those that have arrived.
     outputs: Vec<Output>,
+    /// Where the kernel tells how often the job's control group was killed for want of memory, and
+    /// how often that was when it started.
+    kills: Option<(File, u64)>,
 }
 
 /// What is heard of a job.
@@ -120,6 +124,7 @@ impl RunningJob {
             is_killed: false,
             scratch,
             outputs: Vec::new(),
+            kills: None,
         }
     }
 
@@ -138,8 +143,8 @@ impl RunningJob {
                 other => other?,
             };
             return Ok(match Message::parse(&message[..len]) {
-                Some(Message::Started(_)) => {
-                    self.process = fds.pop();
+                Some(Message::Started(kills)) => {
+                    self.started(kills, fds);
                     if self.is_killed {
                         self.kill();
                     }
@@ -164,9 +169,25 @@ impl RunningJob {
                 Some(Message::NoProgram(why)) => JobEvent::NoProgram(why.to_owned()),
                 Some(Message::Failed(why)) => JobEvent::Failed(why.to_owned()),
                 Some(Message::OutOfMemory) => JobEvent::OutOfMemory,
+                _ if self.is_out_of_memory() => JobEvent::OutOfMemory,
                 _ => JobEvent::Gone,
             });
         }
+    }
+
+    /// Takes over what comes with the news that the job exists.
+    fn started(&mut self, kills: &str, fds: Vec<OwnedFd>) {
+        let mut fds = fds.into_iter();
+        self.process = fds.next();
+        self.kills = fds.next().map(File::from).zip(kills.parse().ok());
+    }
+
+    /// Has the kernel killed it because it used more memory than it may?
+    fn is_out_of_memory(&self) -> bool {
+        let Some((file, before)) = &self.kills else {
+            return false;
+        };
+        !self.is_killed && groups::kills(file).is_ok_and(|kills| kills > *before)
     }
 
     /// Kills every process of the job. Its handle becomes readable when that is done.
@@ -204,7 +225,7 @@ impl Drop for RunningJob {
             let mut fds = Vec::new();
             let mut message = [0; MESSAGE_BYTES_MAX];
             if recv_with_fds(&self.socket, &mut message, &mut fds).is_ok() {
-                self.process = fds.pop();
+                self.process = fds.into_iter().next();
             }
         }
         self.kill();

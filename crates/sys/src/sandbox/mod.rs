@@ -28,6 +28,7 @@
 
 mod copy;
 mod filter;
+mod groups;
 mod init;
 mod input_root;
 mod job;
@@ -39,6 +40,7 @@ mod output;
 mod places;
 mod privileges;
 mod root;
+mod seats;
 mod spawner;
 mod spec;
 mod template;
@@ -48,6 +50,7 @@ use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::path::PathBuf;
 
+pub use groups::take_control_group;
 pub use job::{JobEvent, Outcome, RunningJob};
 pub use output::{Output, OutputDirectory, WalkLimits};
 pub use spawner::{Config, Isolation, Spawner};

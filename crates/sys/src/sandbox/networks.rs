@@ -11,78 +11,22 @@
 
 use std::fs::File;
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::AsFd;
 
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::{AddressFamily, SocketType};
 use rustix::thread::{LinkNameSpaceType, UnshareFlags, move_into_link_name_space};
 
 use super::step;
 
-/// Of the spawner, which is in the namespace of the job that it starts next.
-#[derive(Debug, Default)]
-pub(super) struct Networks {
-    free: Vec<File>,
-    /// With the job's first process.
-    lent: Vec<(OwnedFd, File)>,
-}
-
-impl Networks {
-    /// Moves this process into a namespace that nobody uses. Children started now are in it.
-    pub(super) fn enter(&mut self) -> io::Result<File> {
-        self.take_back();
-        while let Some(network) = self.free.pop() {
-            let entered =
-                move_into_link_name_space(network.as_fd(), Some(LinkNameSpaceType::Network));
-            if entered.is_ok() && is_empty() {
-                return Ok(network);
-            }
-        }
-        create()
-    }
-
-    /// Notes that a namespace belongs to a job until its first process, which is the last to go,
-    /// is dead.
-    pub(super) fn lend(&mut self, network: File, process: &OwnedFd) {
-        // A namespace that cannot be followed is given up.
-        if let Ok(process) = process.try_clone() {
-            self.lent.push((process, network));
-        }
-    }
-
-    /// Collects the namespaces of jobs that are over.
-    fn take_back(&mut self) {
-        const NO_TIME: Timespec = Timespec {
-            tv_sec: 0,
-            tv_nsec: 0,
-        };
-        let is_over: Vec<bool> = {
-            let processes = self.lent.iter().map(|(process, _)| process);
-            let mut polled: Vec<_> = processes
-                .map(|process| PollFd::new(process, PollFlags::IN))
-                .collect();
-            if poll(&mut polled, Some(&NO_TIME)).is_err() {
-                return;
-            }
-            polled.iter().map(|one| !one.revents().is_empty()).collect()
-        };
-        let mut is_over = is_over.into_iter();
-        let free = &mut self.free;
-        self.lent = std::mem::take(&mut self.lent)
-            .into_iter()
-            .filter_map(|(process, network)| {
-                if is_over.next() == Some(true) {
-                    free.push(network);
-                    return None;
-                }
-                Some((process, network))
-            })
-            .collect();
-    }
+/// Moves this process into a namespace that a job has had, if nothing is left of that. Children
+/// started then are in it.
+pub(super) fn enter(network: &File) -> bool {
+    let entered = move_into_link_name_space(network.as_fd(), Some(LinkNameSpaceType::Network));
+    entered.is_ok() && is_empty()
 }
 
 /// Moves this process into a new namespace.
-fn create() -> io::Result<File> {
+pub(super) fn create() -> io::Result<File> {
     // JUSTIFICATION: the safe form is deprecated because of flags that are not used here.
     // SAFETY: no descriptor is unshared.
     let made = unsafe { rustix::thread::unshare_unsafe(UnshareFlags::NEWNET) };

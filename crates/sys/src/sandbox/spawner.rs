@@ -11,11 +11,12 @@ use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 use rustix::process::Signal;
 
 use super::filter::Filter;
+use super::groups::Groups;
 use super::init;
 use super::job::{RunningJob, Scratch};
 use super::message::{MESSAGE_BYTES_MAX, Message};
-use super::networks::Networks;
 use super::privileges::map_identity;
+use super::seats::{Seat, Seats};
 use super::spec::JobSpec;
 use super::step;
 use super::template::Template;
@@ -49,6 +50,8 @@ pub struct Config {
     /// An existing directory below which the server prepares trees for jobs
     /// ([`super::InputRoot`]). All of it must lie in one file system.
     pub trees: Option<PathBuf>,
+    /// Where control groups for jobs can be made ([`super::take_control_group`]).
+    pub groups: Option<PathBuf>,
 }
 
 /// What the spawner holds for all jobs.
@@ -175,14 +178,13 @@ fn run(config: &Config, identity: (u32, u32), control: &OwnedFd) -> ! {
     let _ends_with = rustix::process::set_parent_process_death_signal(Some(Signal::KILL));
     let ready = prepare(config, identity, control);
     let answer = match &ready {
-        Ok(world) => Message::Started(&world.notes().join("\n")).encode(),
+        Ok((world, _)) => Message::Started(&world.notes().join("\n")).encode(),
         Err(error) => Message::Failed(&error.to_string()).encode(),
     };
     let told = send_with_fds(control, &answer, &[]);
-    let (Ok(world), Ok(_)) = (ready, told) else {
+    let (Ok((world, mut seats)), Ok(_)) = (ready, told) else {
         std::process::exit(1)
     };
-    let mut networks = Networks::default();
     loop {
         let mut message = [0; MESSAGE_BYTES_MAX];
         let mut fds = Vec::new();
@@ -196,43 +198,77 @@ fn run(config: &Config, identity: (u32, u32), control: &OwnedFd) -> ! {
         let Ok([socket, request]) = <[OwnedFd; 2]>::try_from(fds) else {
             continue;
         };
-        start_job(&world, &mut networks, dir, &socket, request);
+        start_job(&world, &mut seats, dir, &socket, request);
     }
 }
 
 /// Starts a job and tells the server so, or why not.
-fn start_job(
-    world: &World,
-    networks: &mut Networks,
-    dir: &Path,
-    socket: &OwnedFd,
-    request: OwnedFd,
-) {
+fn start_job(world: &World, seats: &mut Seats, dir: &Path, socket: &OwnedFd, request: OwnedFd) {
     let is_isolated = world.template.is_some();
-    let network = is_isolated.then(|| networks.enter()).transpose();
-    let flags = if is_isolated { JOB_FLAGS } else { 0 };
-    let forked = network.and_then(|network| Ok((child::fork_again(flags)?, network)));
-    let (message, pidfd) = match forked {
-        Ok((Forked::Child, _)) => init::run(world, dir, socket, File::from(request)),
-        Ok((Forked::Parent { pid, pidfd }, network)) => {
-            match network {
-                Some(network) => networks.lend(network, &pidfd),
+    let seat = is_isolated.then(|| seats.take()).transpose();
+    let kills = |seat: &Seat| seat.group.as_ref()?.kills().ok();
+    let forked = seat.and_then(|mut seat| {
+        let kills = seat.as_ref().and_then(kills);
+        Ok((fork(&mut seat)?, seat, kills))
+    });
+    let (message, fds) = match forked {
+        Ok((Forked::Child, seat, _)) => {
+            let group = seat.and_then(|seat| seat.group);
+            init::run(world, group, dir, socket, File::from(request))
+        }
+        Ok((Forked::Parent { pid, pidfd }, seat, kills)) => {
+            match seat {
+                Some(seat) => seats.lend(seat, &pidfd),
                 // Both sides do so, whoever comes first: a kill of the group must find it.
                 None => drop(rustix::process::setpgid(Some(pid), Some(pid))),
             }
-            (Message::Started("").encode(), Some(pidfd))
+            let (file, count) = kills.unzip();
+            let count = count.map_or_else(String::new, |count| count.to_string());
+            let fds = [Some(pidfd), file.map(OwnedFd::from)];
+            (Message::Started(&count).encode(), fds)
         }
         Err(error) => {
             let why = format!("cannot create a process for the job: {error}");
-            (Message::Failed(&why).encode(), None)
+            (Message::Failed(&why).encode(), [None, None])
         }
     };
-    let fds: Vec<_> = pidfd.iter().map(AsFd::as_fd).collect();
+    let fds: Vec<_> = fds.iter().flatten().map(AsFd::as_fd).collect();
     let _server_is_gone = send_with_fds(socket, &message, &fds);
 }
 
+/// Makes a job's first process.
+fn fork(seat: &mut Option<Seat>) -> io::Result<Forked> {
+    let flags = if seat.is_some() { JOB_FLAGS } else { 0 };
+    let Some(Seat {
+        group: Some(group), ..
+    }) = seat
+    else {
+        return child::fork_again(flags);
+    };
+    group.is_entered = true;
+    match child::fork_into(flags, group.as_fd()) {
+        // Kernels before 5.7, filters of containers.
+        Err(error) if is_unknown(&error) => {
+            group.is_entered = false;
+            child::fork_again(flags)
+        }
+        other => other,
+    }
+}
+
+fn is_unknown(error: &io::Error) -> bool {
+    let unknown = [libc::ENOSYS, libc::EPERM, libc::EINVAL, libc::E2BIG];
+    error
+        .raw_os_error()
+        .is_some_and(|error| unknown.contains(&error))
+}
+
 /// Makes the new process into the spawner.
-fn prepare(config: &Config, (uid, gid): (u32, u32), control: &OwnedFd) -> io::Result<World> {
+fn prepare(
+    config: &Config,
+    (uid, gid): (u32, u32),
+    control: &OwnedFd,
+) -> io::Result<(World, Seats)> {
     // Standard error stays for the message of a panic.
     child::close_all_but(&[2, control.as_raw_fd()]);
     // The lowest numbers are free now: these become standard input and output.
@@ -241,22 +277,26 @@ fn prepare(config: &Config, (uid, gid): (u32, u32), control: &OwnedFd) -> io::Re
         let _kept = step("open /dev/null", null)?.into_raw_fd();
     }
     child::reset_signals();
-    // An interrupt from the terminal is the server's business.
-    let _own_group = rustix::process::setpgid(None, None);
+    // An interrupt from the terminal is the server's business, and jobs have no terminal.
+    let _own_session = rustix::process::setsid();
     child::forget_children();
+    let mut groups = None;
     let template = match &config.isolation {
         Isolation::None { .. } => None,
         Isolation::Namespaces => {
             map_identity(uid, gid)?;
             let _cosmetic = rustix::system::sethostname(b"farcc");
+            // Out of sight afterwards.
+            groups = config.groups.as_deref().map(Groups::open).transpose()?;
             Some(Template::build(config)?)
         }
     };
-    Ok(World {
+    let world = World {
         template,
         trees: config.trees.clone(),
-        filter: Filter::new(false),
-    })
+        filter: Filter::new(groups.is_some()),
+    };
+    Ok((world, Seats::new(groups)))
 }
 
 impl World {

@@ -230,6 +230,19 @@ static void fill(const char *how, size_t bytes) {
   printf("filled\n");
 }
 
+/* Memory that belongs to no process and no file system of the job. */
+static void memory_files(void) {
+  static char block[4 << 20];
+  for (int count = 0; count < 250; count++) {
+    int fd = syscall(SYS_memfd_create, "x", 0);
+    if (fd < 0 || write(fd, block, sizeof block) < 0) {
+      printf("%d memory files %s\n", count, error(-1));
+      return;
+    }
+  }
+  printf("filled\n");
+}
+
 static void files(const char *dir) {
   char path[4096];
   static char block[1 << 20];
@@ -321,6 +334,7 @@ int main(int argc, char **argv) {
     else if (!strcmp(*word, "forks")) forks();
     else if (!strcmp(*word, "bomb")) bomb();
     else if (!strcmp(*word, "fill")) fill(word[1], (size_t)atoi(word[2]) << 20), word += 2;
+    else if (!strcmp(*word, "memory-files")) memory_files();
     else if (!strcmp(*word, "files")) files(*++word);
     else if (!strcmp(*word, "names")) names(*++word);
     else if (!strcmp(*word, "open-files")) open_files();

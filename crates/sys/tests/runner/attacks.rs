@@ -67,7 +67,7 @@ fn tree(world: &World) -> PathBuf {
 }
 
 /// The attack in a root of each kind.
-fn everywhere(world: &World, words: &[&str]) -> Vec<Job> {
+pub(crate) fn everywhere(world: &World, words: &[&str]) -> Vec<Job> {
     let tree = tree(world);
     let job = Job::new(&[&["./attack"], words].concat());
     let mut stock = job.clone();

@@ -13,6 +13,9 @@ const TEST: &str = "FARCC_SANDBOX_TEST";
 /// Tells it where the attacking program is.
 pub(crate) const ATTACK: &str = "FARCC_SANDBOX_ATTACK";
 
+/// Tells it that it will be put into a control group of its own.
+pub(crate) const GROUP: &str = "FARCC_SANDBOX_GROUP";
+
 /// User and group `nobody` of every system.
 const ORDINARY_ID: u32 = 65_534;
 
@@ -145,8 +148,58 @@ fn run(name: &str, user: Option<u32>, attack: &Attack) -> Output {
         .env(ATTACK, attack.program())
         .env("RUST_BACKTRACE", "0")
         .stdin(Stdio::null());
+    let group = Group::make(user);
     if let Some(user) = user {
         command.uid(user).gid(user).current_dir("/");
     }
-    command.output().unwrap()
+    let Some(group) = group else {
+        return command.output().unwrap();
+    };
+    command.env(GROUP, "1");
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let child = command.spawn().unwrap();
+    std::fs::write(group.0.join("cgroup.procs"), child.id().to_string()).unwrap();
+    child.wait_with_output().unwrap()
+}
+
+/// A control group that is delegated to a user, as a service manager does it.
+struct Group(std::path::PathBuf);
+
+impl Group {
+    /// `None` where this is not possible.
+    fn make(user: Option<u32>) -> Option<Group> {
+        static MADE: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
+        let number = MADE.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        let mounts = std::fs::read_to_string("/proc/self/mounts").unwrap();
+        let mount = mounts.lines().find(|line| line.contains(" cgroup2 "))?;
+        let mount = std::path::Path::new(mount.split(' ').nth(1)?);
+        let controllers = std::fs::read_to_string(mount.join("cgroup.controllers")).ok()?;
+        if !controllers.contains("memory") {
+            return None;
+        }
+        let _done_already = std::fs::write(mount.join("cgroup.subtree_control"), "+memory +pids");
+        let dir = mount.join(format!("farcc-test-{}-{number}", std::process::id()));
+        std::fs::create_dir(&dir).ok()?;
+        let files = ["", "cgroup.procs", "cgroup.subtree_control"];
+        for file in files {
+            std::os::unix::fs::chown(dir.join(file), user, user).unwrap();
+        }
+        Some(Group(dir))
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        let _last_ones = std::fs::write(self.0.join("cgroup.kill"), "1");
+        for _ in 0..10_000 {
+            let jobs = std::fs::read_dir(self.0.join("jobs")).into_iter().flatten();
+            jobs.flatten()
+                .for_each(|job| drop(std::fs::remove_dir(job.path())));
+            let _inner = ["jobs", "server"].map(|name| std::fs::remove_dir(self.0.join(name)));
+            if std::fs::remove_dir(&self.0).is_ok() {
+                return;
+            }
+            std::thread::yield_now();
+        }
+    }
 }

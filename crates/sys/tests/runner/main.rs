@@ -12,6 +12,7 @@
 
 mod attacks;
 mod commands;
+mod control_groups;
 mod costs;
 mod harness;
 mod input_roots;
@@ -26,6 +27,7 @@ type Test = (&'static str, fn());
 const TESTS: &[&[Test]] = &[
     attacks::TESTS,
     commands::TESTS,
+    control_groups::TESTS,
     input_roots::TESTS,
     outputs::TESTS,
     without_sandbox::TESTS,

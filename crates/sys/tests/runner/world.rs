@@ -76,6 +76,7 @@ impl World {
             visible: Vec::new(),
             root: None,
             trees: Some(dir.path().join("work")),
+            groups: None,
         };
         change(&mut config);
         let spawner = Spawner::start(&config).unwrap();
