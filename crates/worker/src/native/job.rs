@@ -5,7 +5,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use reapi::{ActionResult, ExecuteError, Job, OutputText, ResourceUsage};
+use reapi::{ActionResult, ExecuteError, Job, ResourceUsage};
 use stock::exit::ExitCode;
 use sys::sandbox::{JobRoot, JobSpec, OUTPUTS_MAX, Outcome};
 use tokio::sync::{Semaphore, oneshot};
@@ -22,9 +22,6 @@ use crate::queue::Party;
 use crate::server::{Phase, Running, Server};
 use crate::slots::Wish;
 use crate::stats::Ending;
-
-/// Exit code of a command that could not be started, as shells have it.
-const NOT_FOUND: i32 = 127;
 
 /// What is known of an action, for the log.
 #[derive(Debug, Default)]
@@ -88,7 +85,7 @@ async fn run(
     let end = end.map_err(|error| internal("lost the job", error))?;
     let outcome = match ended(server, job, &plan, end)? {
         Ended::Ran(outcome) => outcome,
-        Ended::Told(result) => return Ok(*result),
+        Ended::NotStarted(why) => return not_started(native, job, why).await,
     };
     let usage = ResourceUsage {
         user: outcome.user,
@@ -240,6 +237,19 @@ async fn collect(
     .await
 }
 
+async fn not_started(
+    native: &Native,
+    job: &Job,
+    why: String,
+) -> Result<ActionResult, ExecuteError> {
+    let workshop = Arc::clone(&native.workshop);
+    let function = job.action_digest.function;
+    blocking(&native.disk, move || {
+        Ok(outputs::not_started(&workshop.store, function, why)?)
+    })
+    .await
+}
+
 /// Does something that waits for the disk elsewhere, a few at once.
 async fn blocking<T: Send + 'static>(
     few: &Semaphore,
@@ -253,23 +263,16 @@ async fn blocking<T: Send + 'static>(
 /// What became of a job.
 enum Ended {
     Ran(Outcome),
-    /// Not at all, and this is what its client is told.
-    Told(Box<ActionResult>),
+    /// Not even begun, and this is what its client is told.
+    NotStarted(String),
 }
 
 fn ended(server: &Server, job: &Job, plan: &Plan, end: JobEnd) -> Result<Ended, ExecuteError> {
     match end {
         JobEnd::Compiler(outcome) => Ok(Ended::Ran(outcome)),
         JobEnd::NoProgram(why) => {
-            let text = format!("distccd[{}]: {why}\n", server.name);
-            Ok(Ended::Told(Box::new(ActionResult {
-                exit_code: NOT_FOUND,
-                stderr: OutputText {
-                    raw: text.into(),
-                    digest: None,
-                },
-                ..ActionResult::default()
-            })))
+            let why = format!("distccd[{}]: {why}\n", server.name);
+            Ok(Ended::NotStarted(why))
         }
         JobEnd::NotSetUp(why) => Err(ExecuteError::FailedPrecondition(why)),
         JobEnd::OutOfMemory => Err(ExecuteError::ResourceExhausted(

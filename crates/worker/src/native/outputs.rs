@@ -28,8 +28,11 @@ const ENTRIES_MAX: usize = 200_000;
 const DEPTH_MAX: usize = 128;
 
 /// Bytes of standard output or standard error that are told in the result itself. Longer ones are
-/// in the store.
+/// in the store only.
 const INLINE_BYTES_MAX: u64 = 64 << 10;
+
+/// Exit code of a command that could not be started, as shells have it.
+const NOT_FOUND: i32 = 127;
 
 /// What keeps a result from being told.
 #[derive(Debug, thiserror::Error)]
@@ -89,6 +92,19 @@ pub(super) fn collect(
     Ok(result)
 }
 
+/// The result of a command that could not be started, as a shell would have told it.
+pub(super) fn not_started(
+    store: &Store,
+    function: DigestFunction,
+    why: String,
+) -> Result<ActionResult, BadOutput> {
+    Ok(ActionResult {
+        exit_code: NOT_FOUND,
+        stderr: told(store, function, why.into_bytes())?,
+        ..ActionResult::default()
+    })
+}
+
 /// As shells tell it.
 fn exit_code(wait_status: i32) -> i32 {
     let signal = wait_status & 0x7f;
@@ -115,10 +131,17 @@ fn text(store: &Store, function: DigestFunction, mut file: File) -> Result<Outpu
         path: "standard output or error".into(),
         why: error.to_string(),
     })?;
-    Ok(OutputText {
-        raw: raw.into(),
-        digest: None,
-    })
+    told(store, function, raw)
+}
+
+/// A short text, in the result and in the store: some clients look in one place only.
+fn told(store: &Store, function: DigestFunction, raw: Vec<u8>) -> Result<OutputText, BadOutput> {
+    let digest = match raw.is_empty() {
+        true => None,
+        false => Some(store.put(function, &raw)?),
+    };
+    let raw = raw.into();
+    Ok(OutputText { raw, digest })
 }
 
 struct Collector<'a> {
@@ -310,5 +333,32 @@ mod tests {
             [0, 256, 0xff00, 9, 11 | 0x80].map(exit_code),
             [0, 1, 255, 137, 139]
         );
+    }
+
+    /// What a client may look at: the text in the result, and that in the store.
+    fn check_text(len: u64, is_inline: bool) {
+        let dir = tempfile::tempdir().unwrap();
+        let options = store::Options { bytes_max: 1 << 24 };
+        let store = Store::open(&dir.path().join("store"), options).unwrap();
+        let written = vec![b'w'; usize::try_from(len).unwrap()];
+        let path = dir.path().join("text");
+        std::fs::write(&path, &written).unwrap();
+        let file = File::open(path).unwrap();
+        let told = text(&store, DigestFunction::Sha256, file).unwrap();
+        assert_eq!(told.raw == written, is_inline, "{len}");
+        if len > 0 {
+            let digest = told.digest.unwrap();
+            assert_eq!(store.read(&digest, len).unwrap().unwrap(), written);
+        } else {
+            assert_eq!(told.digest, None);
+        }
+    }
+
+    #[test]
+    fn texts_are_in_the_store_and_short_ones_in_the_result_too() {
+        check_text(0, true);
+        check_text(1, true);
+        check_text(INLINE_BYTES_MAX, true);
+        check_text(INLINE_BYTES_MAX + 1, false);
     }
 }
