@@ -35,8 +35,9 @@ pub enum Malformed {
 pub(crate) enum Value<'a> {
     Varint(u64),
     Bytes(&'a [u8]),
+    Fixed64([u8; 8]),
     /// Of no message here; skipped.
-    Fixed,
+    Fixed32,
 }
 
 impl<'a> Value<'a> {
@@ -66,6 +67,14 @@ impl<'a> Value<'a> {
     #[expect(clippy::cast_possible_truncation, reason = "as protobuf does")]
     pub(crate) fn u32(self) -> Result<u32, Malformed> {
         Ok(self.varint()? as u32)
+    }
+
+    /// `double`.
+    pub(crate) fn f64(self) -> Result<f64, Malformed> {
+        match self {
+            Value::Fixed64(bytes) => Ok(f64::from_le_bytes(bytes)),
+            _ => Err(Malformed::WireType),
+        }
     }
 
     pub(crate) fn bytes(self) -> Result<&'a [u8], Malformed> {
@@ -129,12 +138,16 @@ impl<'a> Fields<'a> {
         }
         let value = match tag & 7 {
             0 => Value::Varint(self.varint()?),
-            1 => self.take(8).map(|_| Value::Fixed)?,
+            1 => {
+                let (bytes, rest) = self.rest.split_first_chunk().ok_or(Malformed::Truncated)?;
+                self.rest = rest;
+                Value::Fixed64(*bytes)
+            }
             2 => {
                 let len = self.varint()?;
                 Value::Bytes(self.take(len)?)
             }
-            5 => self.take(4).map(|_| Value::Fixed)?,
+            5 => self.take(4).map(|_| Value::Fixed32)?,
             // Groups, which no message of this protocol has.
             _ => return Err(Malformed::Tag),
         };
@@ -186,6 +199,12 @@ pub(crate) fn put_number(out: &mut Vec<u8>, number: u32, value: u64) {
 /// Appends an `int32` or `int64`: negative numbers have ten bytes.
 pub(crate) fn put_signed(out: &mut Vec<u8>, number: u32, value: i64) {
     put_number(out, number, value.cast_unsigned());
+}
+
+/// Appends a `double` that is one of several things that a field can be: zero is a value.
+pub(crate) fn put_f64(out: &mut Vec<u8>, number: u32, value: f64) {
+    put_tag(out, number, 1);
+    out.extend_from_slice(&value.to_le_bytes());
 }
 
 /// Appends a field of bytes or text, unless it is empty.

@@ -1,7 +1,9 @@
 //! `ExecutedActionMetadata`: when what happened, and what it took.
 //!
 //! The specification has a place for a server's own words about an execution; ours is
-//! [`ResourceUsage`], which clients learn from how expensive a compile is.
+//! [`ResourceUsage`], which clients learn from how expensive a compile is. It is sent as a
+//! `google.protobuf.Struct`: there are clients that print the whole metadata as JSON, and cannot
+//! print any of it if one message is of a type that they do not know.
 
 use std::time::{Duration, SystemTime};
 
@@ -9,14 +11,20 @@ use bytes::Bytes;
 
 use super::time;
 use crate::invalid::{In, Invalid};
-use crate::wire::{put_bytes, put_element, put_message, put_number};
+use crate::wire::{put_bytes, put_element, put_f64, put_message};
 
 const METADATA: In = In("ExecutedActionMetadata");
 const ANY: In = In("Any");
-const USAGE: In = In("ResourceUsage");
+const STRUCT: In = In("Struct");
 
-/// What [`ResourceUsage`] is called where messages of any type may be.
-const USAGE_TYPE: &str = "type.googleapis.com/farcc.worker.v1.ResourceUsage";
+/// What a `Struct` is called where messages of any type may be.
+const STRUCT_TYPE: &str = "type.googleapis.com/google.protobuf.Struct";
+
+/// The keys of [`ResourceUsage`] in it. All values are numbers.
+const USER: &str = "user_seconds";
+const SYSTEM: &str = "system_seconds";
+const WALL: &str = "wall_seconds";
+const PEAK_MEMORY: &str = "peak_memory_bytes";
 
 /// What a command used, by the kernel's accounting, all its children included.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -105,7 +113,7 @@ impl ExecutionMetadata {
             }
             if let Some(usage) = &self.usage {
                 put_message(out, 11, |out| {
-                    put_bytes(out, 1, USAGE_TYPE.as_bytes());
+                    put_bytes(out, 1, STRUCT_TYPE.as_bytes());
                     put_message(out, 2, |out| usage.put_fields(out));
                 });
             }
@@ -142,28 +150,167 @@ fn decode_usage(any: &[u8]) -> Result<Option<ResourceUsage>, Invalid> {
             _ => {}
         }
     }
-    if type_url != USAGE_TYPE {
+    if type_url != STRUCT_TYPE {
         return Ok(None);
     }
-    let mut usage = ResourceUsage::default();
-    for field in USAGE.fields(content) {
-        let (number, value) = field?;
-        match number {
-            1 => usage.user = time::decode_duration(USAGE.at("user", value.bytes())?)?,
-            2 => usage.system = time::decode_duration(USAGE.at("system", value.bytes())?)?,
-            3 => usage.wall = time::decode_duration(USAGE.at("wall", value.bytes())?)?,
-            4 => usage.peak_memory_bytes = USAGE.at("peak_memory_bytes", value.varint())?,
+    let (mut user, mut system, mut wall, mut peak_memory) = (None, None, None, None);
+    for field in STRUCT.fields(content) {
+        let (1, entry) = field? else { continue };
+        let (key, number) = decode_entry(STRUCT.at("fields", entry.bytes())?)?;
+        match key {
+            USER => user = number,
+            SYSTEM => system = number,
+            WALL => wall = number,
+            PEAK_MEMORY => peak_memory = number,
             _ => {}
         }
     }
-    Ok(Some(usage))
+    // Another server's words have other keys.
+    let seconds = |number: Option<f64>| Duration::try_from_secs_f64(number?).ok();
+    let usage = || {
+        Some(ResourceUsage {
+            user: seconds(user)?,
+            system: seconds(system)?,
+            wall: seconds(wall)?,
+            peak_memory_bytes: whole(peak_memory?)?,
+        })
+    };
+    Ok(usage())
+}
+
+/// One entry of a `Struct`: its key, and its value if that is a number.
+fn decode_entry(entry: &[u8]) -> Result<(&str, Option<f64>), Invalid> {
+    let (mut key, mut number) = ("", None);
+    for field in STRUCT.fields(entry) {
+        match field? {
+            (1, value) => key = STRUCT.at("key", value.text())?,
+            (2, value) => {
+                for field in STRUCT.fields(STRUCT.at("value", value.bytes())?) {
+                    if let (2, value) = field? {
+                        number = Some(STRUCT.at("number_value", value.f64())?);
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+    Ok((key, number))
+}
+
+/// A number without a fraction, if it is one that can count bytes.
+fn whole(number: f64) -> Option<u64> {
+    // Up to here each whole number is a different one.
+    const MAX: f64 = (1_u64 << f64::MANTISSA_DIGITS) as f64;
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "it is in range"
+    )]
+    (0.0..=MAX).contains(&number).then_some(number as u64)
 }
 
 impl ResourceUsage {
     fn put_fields(&self, out: &mut Vec<u8>) {
-        time::put_duration(out, 1, Some(self.user));
-        time::put_duration(out, 2, Some(self.system));
-        time::put_duration(out, 3, Some(self.wall));
-        put_number(out, 4, self.peak_memory_bytes);
+        #[expect(clippy::cast_precision_loss, reason = "no machine has 2^53 bytes")]
+        let peak_memory = self.peak_memory_bytes as f64;
+        for (key, number) in [
+            (USER, self.user.as_secs_f64()),
+            (SYSTEM, self.system.as_secs_f64()),
+            (WALL, self.wall.as_secs_f64()),
+            (PEAK_MEMORY, peak_memory),
+        ] {
+            put_message(out, 1, |out| {
+                put_bytes(out, 1, key.as_bytes());
+                put_message(out, 2, |out| put_f64(out, 2, number));
+            });
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bazel_remote_apis::build::bazel::remote::execution::v2::ExecutedActionMetadata;
+    use bazel_remote_apis::google::protobuf::Any;
+    use prost::Message;
+    use prost_types::{Struct, Value, value::Kind};
+
+    use super::*;
+
+    fn encode(metadata: &ExecutionMetadata) -> ExecutedActionMetadata {
+        let mut field = Vec::new();
+        metadata.put(&mut field, 9);
+        let (_, value) = METADATA.fields(&field).next().unwrap().unwrap();
+        ExecutedActionMetadata::decode(value.bytes().unwrap()).unwrap()
+    }
+
+    #[test]
+    fn usage_is_of_a_type_that_every_client_knows() {
+        let usage = ResourceUsage {
+            user: Duration::from_millis(1_500),
+            system: Duration::ZERO,
+            wall: Duration::from_millis(2_250),
+            peak_memory_bytes: 123_456_789,
+        };
+        let metadata = ExecutionMetadata {
+            usage: Some(usage),
+            ..ExecutionMetadata::default()
+        };
+        let theirs = encode(&metadata);
+        let [any] = &theirs.auxiliary_metadata[..] else {
+            panic!("{theirs:?}");
+        };
+        assert_eq!(any.type_url, STRUCT_TYPE);
+        let fields = Struct::decode(&*any.value).unwrap().fields;
+        let number = |key: &str| fields[key].kind.clone();
+        for (key, value) in [
+            ("user_seconds", 1.5),
+            ("system_seconds", 0.0),
+            ("wall_seconds", 2.25),
+            ("peak_memory_bytes", 123_456_789.0),
+        ] {
+            assert_eq!(number(key), Some(Kind::NumberValue(value)));
+        }
+        let back = ExecutionMetadata::decode(&theirs.encode_to_vec()).unwrap();
+        assert_eq!(back, metadata);
+    }
+
+    #[test]
+    fn another_servers_words_are_kept_as_they_are() {
+        let check = |fields: &[(&str, Kind)]| {
+            let fields = fields.iter().map(|(key, kind)| {
+                let kind = Some(kind.clone());
+                ((*key).to_owned(), Value { kind })
+            });
+            let value = Struct {
+                fields: fields.collect(),
+            };
+            let any = Any {
+                type_url: STRUCT_TYPE.into(),
+                value: value.encode_to_vec(),
+            };
+            let theirs = ExecutedActionMetadata {
+                auxiliary_metadata: vec![any],
+                ..ExecutedActionMetadata::default()
+            };
+            let ours = ExecutionMetadata::decode(&theirs.encode_to_vec()).unwrap();
+            assert_eq!((ours.usage, ours.auxiliary.len()), (None, 1), "{ours:?}");
+            assert_eq!(encode(&ours), theirs);
+        };
+        check(&[]);
+        check(&[("speed", Kind::StringValue("high".into()))]);
+        let usage = |user, peak_memory| {
+            [
+                (USER, Kind::NumberValue(user)),
+                (SYSTEM, Kind::NumberValue(1.0)),
+                (WALL, Kind::NumberValue(1.0)),
+                (PEAK_MEMORY, peak_memory),
+            ]
+        };
+        check(&usage(-1.0, Kind::NumberValue(1.0)));
+        check(&usage(f64::NAN, Kind::NumberValue(1.0)));
+        check(&usage(f64::INFINITY, Kind::NumberValue(1.0)));
+        check(&usage(1.0, Kind::NumberValue(-1.0)));
+        check(&usage(1.0, Kind::NumberValue(1e30)));
+        check(&usage(1.0, Kind::StringValue("1".into())));
     }
 }
