@@ -6,7 +6,10 @@
 //! hang reaches.
 
 pub mod agents;
+pub mod casd;
 pub mod corpus;
+pub mod foreign;
+mod log;
 pub mod peer;
 pub mod processes;
 pub mod programs;

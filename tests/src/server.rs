@@ -4,26 +4,21 @@
 //! how they are waited for and how jobs are counted.
 
 use std::fs;
-use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
 use std::os::unix::fs::symlink;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStderr, Command, Stdio};
-use std::sync::{Arc, Condvar, Mutex};
-use std::time::Instant;
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
 
 use rustix::process::{Pid, Signal};
 
-use crate::HANG_GUARD;
+use crate::log::Log;
 use crate::programs::{self, Kind};
 use crate::workspace::{Workspace, open_to_all};
 
 /// Another process may take a port between finding it free and using it.
-const PORTS_TRIED_MAX: usize = 10;
-
-/// How much of a log is shown after a failed test.
-const SHOWN_LINES_MAX: usize = 30;
+pub(crate) const PORTS_TRIED_MAX: usize = 10;
 
 /// A running server, killed with all its processes when dropped.
 #[derive(Debug)]
@@ -32,19 +27,6 @@ pub struct Server {
     port: u16,
     log: Arc<Log>,
     tmp: PathBuf,
-}
-
-/// What a server has written so far.
-#[derive(Debug, Default)]
-struct Log {
-    state: Mutex<LogState>,
-    more: Condvar,
-}
-
-#[derive(Debug, Default)]
-struct LogState {
-    lines: Vec<String>,
-    is_at_end: bool,
 }
 
 impl Server {
@@ -186,22 +168,9 @@ impl Drop for Server {
     fn drop(&mut self) {
         let _log = self.kill();
         if std::thread::panicking() {
-            show_log(self.port, &self.log.text());
+            self.log.show(&format!("the server on port {}", self.port));
         }
     }
-}
-
-#[allow(
-    clippy::print_stderr,
-    reason = "what a failed test's server had to say"
-)]
-fn show_log(port: u16, text: &str) {
-    let lines: Vec<_> = text.lines().collect();
-    let last = &lines[lines.len().saturating_sub(SHOWN_LINES_MAX)..];
-    eprintln!(
-        "log of the server on port {port}, its end:\n{}",
-        last.join("\n")
-    );
 }
 
 fn command(workspace: &Workspace, kind: Kind, tmp: &Path) -> Command {
@@ -228,7 +197,7 @@ fn command(workspace: &Workspace, kind: Kind, tmp: &Path) -> Command {
     command
 }
 
-fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     let listener = TcpListener::bind(("127.0.0.1", 0)).expect("loopback has free ports");
     let address = listener.local_addr().expect("it is bound");
     address.port()
@@ -243,62 +212,4 @@ fn is_ready(kind: Kind, line: &str) -> bool {
 
 fn is_job(line: &str) -> bool {
     line.contains("COMPILE_OK")
-}
-
-impl Log {
-    fn follow(pipe: ChildStderr) -> Arc<Self> {
-        let log = Arc::new(Self::default());
-        let writer = Arc::clone(&log);
-        std::thread::spawn(move || {
-            for line in BufReader::new(pipe).split(b'\n') {
-                let Ok(line) = line else { break };
-                let line = String::from_utf8_lossy(&line).into_owned();
-                writer.change(|state| state.lines.push(line));
-            }
-            writer.change(|state| state.is_at_end = true);
-        });
-        log
-    }
-
-    fn change(&self, change: impl FnOnce(&mut LogState)) {
-        change(&mut self.state.lock().expect("no writer panics"));
-        self.more.notify_all();
-    }
-
-    /// Shows every line once, also those that come later, until one is accepted.
-    fn wait_for(&self, mut accept: impl FnMut(&str) -> bool) -> bool {
-        let deadline = Instant::now() + HANG_GUARD;
-        let mut next = 0;
-        let mut state = self.state.lock().expect("no writer panics");
-        loop {
-            while let Some(line) = state.lines.get(next) {
-                next += 1;
-                if accept(line) {
-                    return true;
-                }
-            }
-            let left = deadline.saturating_duration_since(Instant::now());
-            if state.is_at_end || left.is_zero() {
-                return false;
-            }
-            let (guard, _) = self
-                .more
-                .wait_timeout(state, left)
-                .expect("no writer panics");
-            state = guard;
-        }
-    }
-
-    fn wait_for_end(&self) {
-        let state = self.state.lock().expect("no writer panics");
-        let _state = self
-            .more
-            .wait_timeout_while(state, HANG_GUARD, |state| !state.is_at_end)
-            .expect("no writer panics");
-    }
-
-    fn text(&self) -> String {
-        let state = self.state.lock().expect("no writer panics");
-        state.lines.join("\n")
-    }
 }

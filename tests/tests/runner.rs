@@ -15,5 +15,6 @@ mod pairings;
 mod portage;
 mod protocol3;
 mod random;
+mod remote_execution;
 mod scanner;
 mod surroundings;

@@ -13,6 +13,7 @@ mod control_group;
 mod cpu;
 mod demo;
 mod dist;
+mod foreign;
 mod packages;
 mod scan_check;
 mod steps;
@@ -28,6 +29,7 @@ Usage: cargo xtask TASK
 Tasks:
   test [--quick]    install what the tests need if it is missing, then check and test everything;
                     --quick leaves out the end-to-end tests
+  setup             install what the tests need if it is missing, and nothing else
   tidy              check what no compiler checks: crate edges, lengths, names, paths in documents
   demo              build a real C library on two servers on this machine and compare every object
   bench startup     what one run of the shim costs, beside /bin/true and stock distcc
@@ -45,6 +47,7 @@ fn main() -> ExitCode {
     let result = match words[..] {
         ["test"] => test::run(test::Scope::All),
         ["test", "--quick"] => test::run(test::Scope::Quick),
+        ["setup"] => test::setup(),
         ["tidy"] => tidy::run(),
         ["demo"] => demo::run(),
         ["bench", "startup"] => bench::startup::run(),

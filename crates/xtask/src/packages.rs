@@ -4,6 +4,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
+use std::sync::OnceLock;
 
 use e2e::programs;
 
@@ -53,12 +54,32 @@ pub(crate) fn install() -> Result<Vec<&'static str>, String> {
         );
         return Ok(missing.iter().map(|(program, _)| name(program)).collect());
     }
-    let _no_daemons = NoDaemons::begin()?;
-    apt(&["update"])?;
-    let mut install = vec!["install", "--yes", "--no-install-recommends"];
-    install.extend(&packages);
-    apt(&install)?;
+    install_packages(&packages)?;
     Ok(Vec::new())
+}
+
+/// Installs packages, without those that they only recommend.
+///
+/// # Errors
+/// This is not root, or what went wrong; apt has told more.
+pub(crate) fn install_packages(packages: &[&str]) -> Result<(), String> {
+    if !rustix::process::getuid().is_root() {
+        let packages = packages.join(" ");
+        return Err(format!(
+            "not root: sudo apt-get install --no-install-recommends {packages}"
+        ));
+    }
+    let _no_daemons = NoDaemons::begin()?;
+    update()?;
+    let mut install = vec!["install", "--yes", "--no-install-recommends"];
+    install.extend(packages);
+    apt(&install)
+}
+
+/// Brings the lists of packages up to date, once.
+pub(crate) fn update() -> Result<(), String> {
+    static DONE: OnceLock<Result<(), String>> = OnceLock::new();
+    DONE.get_or_init(|| apt(&["update"])).clone()
 }
 
 fn is_there(program: &str) -> bool {
@@ -81,9 +102,12 @@ fn has_venv() -> bool {
             .is_ok_and(|output| output.status.success())
 }
 
+/// Something else may install packages at the same time; seconds.
+const LOCK_PATIENCE: &str = "DPkg::Lock::Timeout=600";
+
 fn apt(args: &[&str]) -> Result<(), String> {
     let status = Command::new("apt-get")
-        .arg("--quiet")
+        .args(["--quiet", "-o", LOCK_PATIENCE])
         .args(args)
         .env("DEBIAN_FRONTEND", "noninteractive")
         .status()

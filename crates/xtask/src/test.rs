@@ -7,7 +7,7 @@ use e2e::programs::{BIN_VARIABLE, MISSING_VARIABLE};
 
 use crate::cargo::{Profile, build_programs, cargo};
 use crate::steps::Steps;
-use crate::{packages, tidy};
+use crate::{foreign, packages, tidy};
 
 /// Documentation is for those who change farcc: with what is private.
 const DOC: [&str; 5] = [
@@ -33,8 +33,7 @@ pub(crate) enum Scope {
 /// Runs all checks and tests. A failure does not keep the others from running.
 pub(crate) fn run(scope: Scope) -> Result<(), String> {
     let mut steps = Steps::default();
-    let missing = steps.run("install what the tests need", packages::install);
-    let missing = missing.unwrap_or_default().join(" ");
+    let missing = install(&mut steps, scope);
     steps.run("format", || {
         succeed(&mut cargo(&["fmt", "--all", "--check"]))
     });
@@ -69,6 +68,28 @@ pub(crate) fn run(scope: Scope) -> Result<(), String> {
     }
     println!("{} passed, {} failed", tests.passed, tests.failed);
     result
+}
+
+/// Installs what the tests need.
+pub(crate) fn setup() -> Result<(), String> {
+    let mut steps = Steps::default();
+    let missing = install(&mut steps, Scope::All);
+    if !missing.is_empty() {
+        println!("still missing: {missing}");
+    }
+    steps.finish()
+}
+
+/// Installs what the tests need; the names of what cannot be had.
+fn install(steps: &mut Steps, scope: Scope) -> String {
+    let missing = steps.run("install what the tests need", packages::install);
+    let missing = missing.into_iter().flatten().map(str::to_owned);
+    let mut missing: Vec<String> = missing.collect();
+    if scope == Scope::All {
+        let clients = steps.run("install clients of remote execution", foreign::install);
+        missing.extend(clients.unwrap_or_default());
+    }
+    missing.join(" ")
 }
 
 fn succeed(command: &mut Command) -> Result<(), String> {
