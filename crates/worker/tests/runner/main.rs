@@ -8,8 +8,10 @@
     reason = "a test that cannot go on is a test that fails"
 )]
 
+mod actions;
 mod attacks;
 mod faults;
+mod native;
 mod server;
 mod service;
 mod stock_client;
