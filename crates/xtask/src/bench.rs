@@ -7,6 +7,7 @@ pub(crate) mod client;
 pub(crate) mod handover;
 pub(crate) mod server;
 pub(crate) mod startup;
+pub(crate) mod worker;
 
 mod stub_agent;
 mod stub_server;

@@ -8,6 +8,9 @@
     reason = "a test that cannot go on is a test that fails"
 )]
 
+mod action_attacks;
+mod action_faults;
+mod action_trees;
 mod actions;
 mod attacks;
 mod faults;

@@ -205,6 +205,12 @@ impl Server {
         }
     }
 
+    /// How many lines so far have this text.
+    pub(crate) fn count_in_log(&self, text: &str) -> usize {
+        let lines = self.log.lines.lock().unwrap();
+        lines.iter().filter(|line| line.contains(text)).count()
+    }
+
     /// A connection that has said nothing yet.
     pub(crate) fn connect(&self) -> TcpStream {
         let stream = TcpStream::connect(("127.0.0.1", self.port)).unwrap();
