@@ -220,6 +220,13 @@ pub fn nice(increment: i32) -> io::Result<()> {
     Ok(())
 }
 
+/// Processor time that this thread has used.
+#[must_use]
+pub fn thread_cpu() -> Duration {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    time.try_into().unwrap_or_default()
+}
+
 /// Sets the permissions that new files do not get.
 pub fn set_umask(mask: u32) {
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(mask));

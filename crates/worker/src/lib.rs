@@ -42,6 +42,7 @@ mod refusal;
 mod saved;
 mod server;
 mod slots;
+mod speed;
 mod start;
 mod stats;
 mod stock_job;

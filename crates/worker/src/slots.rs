@@ -21,10 +21,16 @@ use crate::queue::{Party, Ticket};
 /// How often it is looked whether memory has become free by other than the end of a job.
 const MEMORY_INTERVAL: Duration = Duration::from_millis(500);
 
+/// For how long it is believed how much memory there is: to ask the kernel costs as much as the rest.
+/// What was started since is accounted as what it is expected to need.
+const MEMORY_AGE_MAX: Duration = Duration::from_millis(50);
+
 #[derive(Debug)]
 struct Inner {
     admission: Admission,
     forecast: Forecast,
+    /// Memory that could be had, and when that was looked up.
+    available: Option<(Instant, u64)>,
     /// Those who wait.
     wakers: HashMap<Ticket, oneshot::Sender<()>>,
 }
@@ -35,6 +41,8 @@ pub(crate) struct Slots {
     inner: Rc<RefCell<Inner>>,
     /// Somebody waits for memory.
     lacks_memory: Rc<Notify>,
+    /// More or fewer wait or run.
+    changed: Rc<Notify>,
     gauges: Arc<Gauges>,
 }
 
@@ -83,9 +91,11 @@ impl Slots {
             inner: Rc::new(RefCell::new(Inner {
                 admission: Admission::new(count, machine_bytes),
                 forecast: Forecast::default(),
+                available: None,
                 wakers: HashMap::new(),
             })),
             lacks_memory: Rc::new(Notify::new()),
+            changed: Rc::new(Notify::new()),
             gauges: Arc::default(),
         }
     }
@@ -143,14 +153,26 @@ impl Slots {
         let counts = self.counts();
         self.gauges.running.store(counts.running, Ordering::Relaxed);
         self.gauges.waiting.store(counts.waiting, Ordering::Relaxed);
+        self.changed.notify_one();
+    }
+
+    /// Returns when others wait or run than the last time. For one task.
+    pub(crate) async fn changed(&self) {
+        self.changed.notified().await;
     }
 
     fn start_all(&self) {
         let inner = &mut *self.inner.borrow_mut();
-        let mut available = None;
+        let now = Instant::now();
         loop {
-            let bytes = || *available.get_or_insert_with(limits::available_bytes);
-            match inner.admission.start_next(Instant::now(), bytes) {
+            let known = inner.available;
+            let known = known.filter(|(since, _)| now.duration_since(*since) < MEMORY_AGE_MAX);
+            let bytes = || {
+                let known = known.unwrap_or_else(|| (now, limits::available_bytes()));
+                inner.available = Some(known);
+                known.1
+            };
+            match inner.admission.start_next(now, bytes) {
                 Ok(ticket) => {
                     if let Some(waker) = inner.wakers.remove(&ticket) {
                         // Whoever is gone gives its place back itself.

@@ -61,6 +61,10 @@ async fn run(
     summary: &mut Summary,
 ) -> Result<ActionResult, ExecuteError> {
     let mut result_times = Times::default();
+    let _part = native
+        .jobs
+        .admit(bytes_of(job), native.jobs_bytes_max)
+        .ok_or_else(|| ExecuteError::Unavailable("too many jobs wait for this worker".into()))?;
     // Everything that can be refused without work.
     let plan = Plan::new(server, native, job, &summary.names)?;
     let slot = tokio::select! {
@@ -100,6 +104,20 @@ async fn run(
     let mut result = collect(native, job, outcome, prepared).await?;
     result_times.tell(&mut result, server, usage);
     Ok(result)
+}
+
+/// What a waiting job takes of memory, about.
+fn bytes_of(job: &Job) -> u64 {
+    /// The allocator's and the vectors' own share of each text.
+    const TEXT_BYTES: usize = 64;
+    let command = &job.command;
+    let arguments = command.arguments.iter().map(String::len);
+    let environment = command.environment.iter();
+    let environment = environment.map(|(name, value)| name.len() + value.len());
+    let outputs = command.outputs.iter().map(|output| 2 * output.path.len());
+    let texts = arguments.chain(environment).chain(outputs);
+    let bytes = texts.map(|bytes| bytes + TEXT_BYTES).sum::<usize>();
+    bytes as u64 + 4096
 }
 
 /// What is done, decided before anything is.

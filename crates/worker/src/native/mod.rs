@@ -28,6 +28,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Instant;
 
 use reapi::Services;
@@ -36,9 +37,9 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{Notify, Semaphore, mpsc};
 use tokio::task::JoinSet;
 
-use crate::limits;
 use crate::server::{Phase, Server};
 use crate::slots::Slots;
+use crate::{limits, speed};
 use platform::Property;
 use prepare::Workshop;
 use seam::{Request, Seam};
@@ -53,12 +54,17 @@ pub(crate) struct Native {
     /// Bounds threads that wait for the disk.
     disk: Semaphore,
     jobs: Jobs,
+    status: Arc<Status>,
+    /// Most bytes of the commands of all jobs that wait or run.
+    jobs_bytes_max: u64,
 }
 
 /// Jobs that there are, and when there was one.
 #[derive(Debug, Default)]
 struct Jobs {
     count: Cell<usize>,
+    /// Of their commands.
+    bytes: Cell<u64>,
     last_end: Cell<Option<Instant>>,
     none_left: Notify,
 }
@@ -80,14 +86,16 @@ impl Native {
     ) -> io::Result<(Native, Requests)> {
         let (requests, receiver) = mpsc::unbounded_channel();
         let count = slots.counts().slots;
+        let status = Arc::new(Status {
+            store: store.clone(),
+            gauges: Arc::clone(slots.gauges()),
+            slots: count,
+            machine_bytes,
+            speed_milli: AtomicU32::new(0),
+        });
         let seam = Seam {
             requests,
-            status: Arc::new(Status {
-                store: store.clone(),
-                gauges: Arc::clone(slots.gauges()),
-                slots: count,
-                machine_bytes,
-            }),
+            status: Arc::clone(&status),
         };
         let native = Native {
             services: Services::new(store.clone(), Arc::new(seam)),
@@ -95,6 +103,8 @@ impl Native {
             properties,
             disk: Semaphore::new(limits::DISK_THREADS_MAX),
             jobs: Jobs::default(),
+            status,
+            jobs_bytes_max: limits::request_memory_bytes(machine_bytes) / 4,
         };
         Ok((native, Requests(receiver)))
     }
@@ -136,8 +146,39 @@ async fn stopped(server: &Server) {
     tokio::time::sleep(limits::STOP_TIME_MAX / 2).await;
 }
 
+/// A job's part of what all jobs may take.
+#[derive(Debug)]
+struct Admitted<'a> {
+    jobs: &'a Jobs,
+    bytes: u64,
+}
+
+impl Jobs {
+    /// Counts a job until what is returned is dropped; `None` if all jobs would take more than
+    /// `bytes_max`.
+    fn admit(&self, bytes: u64, bytes_max: u64) -> Option<Admitted<'_>> {
+        let all = self.bytes.get() + bytes;
+        if all > bytes_max {
+            return None;
+        }
+        self.bytes.set(all);
+        Some(Admitted { jobs: self, bytes })
+    }
+}
+
+impl Drop for Admitted<'_> {
+    fn drop(&mut self) {
+        self.jobs.bytes.set(self.jobs.bytes.get() - self.bytes);
+    }
+}
+
 /// Runs jobs as the services ask for them. Must run in a `LocalSet`.
 pub(crate) async fn serve(server: Rc<Server>, native: Rc<Native>, mut requests: Requests) {
+    let status = Arc::clone(&native.status);
+    let _told_when_known = tokio::task::spawn_blocking(move || {
+        let speed = speed::measure_milli();
+        status.speed_milli.store(speed, Ordering::Relaxed);
+    });
     let mut jobs = JoinSet::new();
     loop {
         tokio::select! {
@@ -156,6 +197,7 @@ pub(crate) async fn serve(server: Rc<Server>, native: Rc<Native>, mut requests: 
                     native.jobs.none_left.notify_waiters();
                 }
             }
+            () = server.slots.changed() => native.services.status_changed(),
         }
     }
 }

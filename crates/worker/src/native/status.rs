@@ -1,7 +1,7 @@
 //! How this worker is, for clients that choose between workers.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use reapi::WorkerStatus;
 use store::Store;
@@ -16,6 +16,8 @@ pub(super) struct Status {
     pub(super) gauges: Arc<Gauges>,
     pub(super) slots: usize,
     pub(super) machine_bytes: u64,
+    /// 0 until it is measured.
+    pub(super) speed_milli: AtomicU32,
 }
 
 impl Status {
@@ -29,7 +31,7 @@ impl Status {
             load_milli: load_milli(),
             memory_free_bytes: limits::available_bytes().min(self.machine_bytes),
             memory_total_bytes: self.machine_bytes,
-            speed_milli: 0,
+            speed_milli: self.speed_milli.load(Ordering::Relaxed),
             store_bytes: store.used_bytes,
             store_limit_bytes: store.bytes_max,
             version: env!("CARGO_PKG_VERSION").to_owned(),
