@@ -1,8 +1,8 @@
 //! `Execution`: actions done, and clients told how it goes.
 //!
-//! An execution is an [`Operation`](operation::Operation), which lives apart from the calls that
-//! watch it: several clients may watch one, and one that lost its connection may come back. It is
-//! given up when nobody has watched it for a while.
+//! An execution is an [`Operation`], which lives apart from the calls that watch it: several clients
+//! may watch one, and one that lost its connection may come back. It is given up when nobody has
+//! watched it for a while.
 //!
 //! - `prepare`: what has to be known before an operation begins;
 //! - `operation`: one execution's life; `operations`: all of them;
