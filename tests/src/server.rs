@@ -91,6 +91,30 @@ impl Server {
         format!("127.0.0.1:{}/4", self.port)
     }
 
+    /// The server as a worker in the form of the host list.
+    #[must_use]
+    pub fn native_host(&self) -> String {
+        format!("127.0.0.1:{}/4,native", self.port)
+    }
+
+    /// Starts a worker that sees nothing of this machine: it has no compiler but those that it is sent.
+    ///
+    /// # Panics
+    /// It cannot be started or does not become ready.
+    #[must_use]
+    #[track_caller]
+    pub fn start_bare(workspace: &Workspace) -> Self {
+        let bare = workspace.root().join("bare");
+        fs::create_dir_all(&bare).expect("the workspace can be written");
+        let bare = bare.to_string_lossy();
+        Self::start_with(
+            workspace,
+            Kind::Ours,
+            &["--jobs", "4", "--root", &bare],
+            &[],
+        )
+    }
+
     /// Its port.
     #[must_use]
     pub fn port(&self) -> u16 {

@@ -173,6 +173,7 @@ impl Workspace {
             .env("LC_ALL", "C")
             .env("DISTCC_DIR", self.distcc_dir())
             .env("DISTCC_HOSTS", &self.hosts)
+            .env("FARCC_CACHE", "0")
             .env("FARCC_PROGRAM", programs::farcc())
             .env("FARCC_IDLE_SECONDS", AGENT_IDLE_SECONDS)
             .env(MARK_VARIABLE, &self.mark);

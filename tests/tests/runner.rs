@@ -10,6 +10,7 @@ mod files;
 mod forms;
 mod held;
 mod monitor;
+mod native;
 mod outputs;
 mod pairings;
 mod portage;

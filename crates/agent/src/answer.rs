@@ -14,6 +14,7 @@ use wire::{Destination, LogLevel, OutputFile, ToAgent, ToShim};
 use crate::dispatch::{Order, Ticket};
 use crate::distribute::Plan;
 use crate::job::{Inbox, Job, become_compiler};
+use crate::native::{Answer, Kept};
 use crate::why::Why;
 
 /// Least status that a shell gives a program killed by a signal.
@@ -63,12 +64,23 @@ pub(crate) async fn deliver(
     };
     let wait_status = i32::from_ne_bytes(reply.wait_status.to_ne_bytes());
     drop(reply);
+    hand_over(job, inbox, wait_status, outputs, &files).await
+}
+
+/// Gives the shim what it has to put in place, and waits for its end.
+async fn hand_over(
+    job: &Job,
+    inbox: &mut Inbox,
+    wait_status: i32,
+    outputs: Vec<OutputFile>,
+    files: &[File],
+) -> io::Result<()> {
     let message = ToShim::Finish {
         wait_status,
         log: job.take_log(),
         outputs,
     };
-    job.writer.send(&message, &files).await?;
+    job.writer.send(&message, files).await?;
     job.ended.borrow_mut().wait_status = Some(wait_status);
     // The end of the connection says that all is in place.
     while let Some((message, _)) = inbox.recv().await {
@@ -81,6 +93,46 @@ pub(crate) async fn deliver(
         }
     }
     Ok(())
+}
+
+/// Hands a worker's answer to the shim and sees the job to its end. Same compiler, same files: what it says counts.
+///
+/// # Errors
+/// The shim is gone.
+pub(crate) async fn deliver_worked(
+    job: &Job,
+    mut ticket: Ticket,
+    inbox: &mut Inbox,
+    source: &str,
+    answer: Answer,
+    host: &str,
+) -> io::Result<()> {
+    let how = if answer.wait_status == 0 {
+        "completed ok"
+    } else {
+        "failed"
+    };
+    job.log(LogLevel::Info, format!("compile {source} on {host} {how}"));
+    let Ok((outputs, files)) = answer.files() else {
+        return stay_after_all(job, &mut ticket, Why::Internal).await;
+    };
+    let wait_status = answer.wait_status;
+    drop(answer);
+    hand_over(job, inbox, wait_status, outputs, &files).await
+}
+
+/// Hands a kept result to the shim and sees the job to its end.
+///
+/// # Errors
+/// The shim is gone.
+pub(crate) async fn deliver_kept(job: &Job, inbox: &mut Inbox, kept: Kept) -> io::Result<()> {
+    job.note_queued();
+    job.note_kept();
+    job.log(
+        LogLevel::Info,
+        format!("{}: known from an earlier compile", job.file),
+    );
+    hand_over(job, inbox, 0, kept.outputs, &kept.files).await
 }
 
 fn is_repeated(job: &Job, ended: Ended) -> bool {

@@ -3,13 +3,16 @@
 //!
 //! The scheduler decides (orders), the shim preprocesses (messages), the network connects; whichever comes first is
 //! dealt with first. Once there is a text and a link, they meet in one exchange. A host that takes source and headers
-//! needs no text, unless what it makes of them turns out not to be what a compile here makes.
+//! needs no text, unless what it makes of them turns out not to be what a compile here makes. A worker needs neither:
+//! it executes the job's action (`on_worker`).
 
+mod on_worker;
 mod setbacks;
 
 use std::fs::File;
 use std::io;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use cmdline::Invocation;
 use place::{Event, HostId, Micros};
@@ -24,9 +27,10 @@ use crate::failure::HostFailure;
 use crate::host_lists::JobHosts;
 use crate::job::{Inbox, Job, millis};
 use crate::judge::{self, NotAsHere};
+use crate::native::{Answer, Prepared};
 use crate::plan::{self, Local};
 use crate::refusals::Refused;
-use crate::seat::Seat;
+use crate::seat::{News, Seat};
 use crate::why::Why;
 
 /// What is the same for every host.
@@ -41,12 +45,22 @@ pub(crate) struct Plan<'a> {
     pub(crate) keeps_comments: bool,
     /// The source as the command line names it, for messages.
     pub(crate) source: String,
+    /// Why only workers may run it, if so.
+    pub(crate) only_workers: Option<Local>,
 }
 
 impl<'a> Plan<'a> {
-    /// `argv` is the command on preprocessed text.
-    pub(crate) fn new(job: &Job, invocation: &'a Invocation, mut argv: Vec<Vec<u8>>) -> Self {
+    /// `argv` is the command on preprocessed text, or there is a reason why only workers may run it.
+    pub(crate) fn new(
+        job: &Job,
+        invocation: &'a Invocation,
+        argv: Result<Vec<Vec<u8>>, Local>,
+    ) -> Self {
         let mut preprocess = invocation.preprocess_argv();
+        let (mut argv, only_workers) = match argv {
+            Ok(argv) => (argv, None),
+            Err(local) => (Vec::new(), Some(local)),
+        };
         let comments = &job.agent.comments;
         let keeps_comments =
             comments.keep(&job.request.cwd, invocation, &mut preprocess, &mut argv);
@@ -56,6 +70,7 @@ impl<'a> Plan<'a> {
             preprocess,
             keeps_comments,
             source: plan::source_name(invocation),
+            only_workers,
         }
     }
 }
@@ -66,6 +81,13 @@ pub(crate) enum Outcome {
     Answered {
         /// Its answer.
         reply: Reply,
+        /// The host as the list names it.
+        host: String,
+    },
+    /// A worker answered.
+    Worked {
+        /// Its answer.
+        answer: Answer,
         /// The host as the list names it.
         host: String,
     },
@@ -89,7 +111,7 @@ enum TextState {
     Running,
     Ready(Text),
     /// It will not be needed: the job goes on here.
-    Unwanted(Why),
+    Unwanted(Local),
 }
 
 /// One job's way.
@@ -100,6 +122,8 @@ pub(crate) struct Run<'a> {
     text: TextState,
     /// Source and headers, for as long as they are worth sending.
     files: Option<&'a FilesJob>,
+    /// What a worker would execute, for as long as it is worth sending.
+    action: Option<Arc<Prepared>>,
     seat: Seat<'a>,
     /// The host of the seat gets source and headers.
     host_gets_files: bool,
@@ -117,6 +141,7 @@ impl<'a> Run<'a> {
         hosts: &'a Rc<JobHosts>,
         text: Option<Text>,
         files: Option<&'a FilesJob>,
+        action: Option<Arc<Prepared>>,
     ) -> Self {
         Self {
             job,
@@ -124,6 +149,7 @@ impl<'a> Run<'a> {
             hosts,
             text: text.map_or(TextState::NotAsked, TextState::Ready),
             files,
+            action,
             seat: Seat::None,
             host_gets_files: false,
             failed: None,
@@ -166,7 +192,14 @@ impl<'a> Run<'a> {
                         self.preprocessed(done, file, ticket);
                     }
                 }
-                connected = self.seat.connected() => self.connected(connected, ticket),
+                news = self.seat.next() => match news {
+                    News::Connected(link) => self.connected(link, ticket),
+                    News::Answered(answer) => {
+                        if let Some(outcome) = self.worked(*answer, ticket) {
+                            return Ok(outcome);
+                        }
+                    }
+                },
             }
         }
     }
@@ -253,7 +286,13 @@ impl<'a> Run<'a> {
     }
 
     fn has_load(&self) -> bool {
-        matches!(self.text, TextState::Ready(_)) || self.files().is_some()
+        matches!(self.text, TextState::Ready(_)) || self.files().is_some() || self.has_action()
+    }
+
+    /// Whether there is an action that the job's seat needs, or some worker's would.
+    fn has_action(&self) -> bool {
+        matches!(self.seat, Seat::Worker(..))
+            || (self.action.is_some() && self.seat.place().is_none())
     }
 
     /// Whether the job sits on a host that needs a text which nobody has been asked for.
@@ -261,9 +300,17 @@ impl<'a> Run<'a> {
         self.seat.place().is_some()
             && matches!(self.text, TextState::NotAsked)
             && self.files().is_none()
+            && !self.has_action()
     }
 
     fn connect(&mut self, id: HostId, slot: u32) {
+        match self.action_for(id) {
+            Some(action) => self.work(id, slot, action),
+            None => self.connect_stock(id, slot),
+        }
+    }
+
+    fn connect_stock(&mut self, id: HostId, slot: u32) {
         let host = self
             .hosts
             .host(id)
@@ -322,11 +369,16 @@ impl<'a> Run<'a> {
                 }
             }
             Err(why) => {
-                self.text = TextState::Unwanted(why);
-                self.seat = Seat::None;
-                ticket.tell(Event::NeedsLocal { job: job.id });
+                self.unwant(why.into(), ticket);
             }
         }
+    }
+
+    /// The job goes on here.
+    fn unwant(&mut self, local: Local, ticket: &Ticket) {
+        self.text = TextState::Unwanted(local);
+        self.seat = Seat::None;
+        ticket.tell(Event::NeedsLocal { job: self.job.id });
     }
 
     /// Has the host compile. `None` if it failed and the job goes on.
@@ -407,7 +459,7 @@ impl<'a> Run<'a> {
         self.files = None;
         let host = self.hosts.host(id).map_or("localhost", |host| &host.text);
         self.say_why_text(host, why);
-        self.connect(id, slot);
+        self.connect_stock(id, slot);
     }
 
     /// The shim does one thing at a time.

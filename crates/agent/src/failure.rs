@@ -3,6 +3,7 @@
 use std::io;
 use std::time::Duration;
 
+use reapi::client::CallError;
 use stock::exit::ExitCode;
 
 use crate::refusals::Refused;
@@ -80,6 +81,18 @@ pub(crate) enum HostFailure {
     /// This machine is short of something.
     #[error("{0}")]
     Here(io::Error),
+    /// A call to a worker failed.
+    #[error("{0}")]
+    Call(#[from] CallError),
+    /// It speaks distcc's protocol only, and this job, or its host list, asks for the other.
+    #[error("it does not speak the Remote Execution API")]
+    NotNative,
+    /// The compiler was killed there: memory may have run out.
+    #[error("the compiler was killed there by signal {0}")]
+    Killed(i32),
+    /// It is silent where a worker would have greeted.
+    #[error("no greeting within {} s", .0.as_secs())]
+    NoGreeting(Duration),
 }
 
 /// What ssh says, else the usual reasons.
@@ -100,7 +113,9 @@ impl HostFailure {
                 ExitCode::ConnectFailed
             }
             Self::ConnectTimeout { .. } => ExitCode::ConnectFailed,
-            Self::Timeout(_) => ExitCode::TimedOut,
+            Self::Timeout(_) | Self::NoGreeting(_) => ExitCode::TimedOut,
+            Self::Call(CallError::Unavailable(_)) => ExitCode::Truncated,
+            Self::Call(_) | Self::NotNative | Self::Killed(_) => ExitCode::ProtocolError,
             Self::Refused(refused) => refused.code,
             Self::Send(_) | Self::Receive(_) | Self::Here(_) => ExitCode::IoError,
             Self::NoAnswer { .. } | Self::Protocol(stock::DecodeError::Closed { .. }) => {

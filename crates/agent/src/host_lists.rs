@@ -12,6 +12,7 @@ use std::sync::Arc;
 use place::{Candidate, HostId};
 use stock::hosts::{Host, HostList};
 
+use crate::native::Workers;
 use crate::settings::Settings;
 
 /// Most lists that are remembered; beyond that all are parsed anew.
@@ -171,14 +172,41 @@ impl JobHosts {
         self.hosts.get(&id).filter(|host| !host.is_local())
     }
 
+    /// Whether there are hosts that may be workers.
+    pub(crate) fn some_may_be_native(&self, workers: &Workers) -> bool {
+        let mut candidates = self.candidates.iter();
+        candidates.any(|candidate| self.may_be_native(candidate.host, workers))
+    }
+
+    /// Whether a host may be a worker.
+    pub(crate) fn may_be_native(&self, id: HostId, workers: &Workers) -> bool {
+        self.host(id)
+            .is_some_and(|host| workers.may_be_native(id, host))
+    }
+
+    /// These hosts, as many slots of each as its list says or it announced, without those that cannot run the job.
+    pub(crate) fn fitting(
+        &self,
+        candidates: &[Candidate],
+        workers: &Workers,
+        fits: impl Fn(HostId, Option<&Host>) -> bool,
+    ) -> Arc<[Candidate]> {
+        let candidates = candidates.iter().copied();
+        let candidates = candidates.filter(|it| fits(it.host, self.host(it.host)));
+        candidates
+            .map(|it| match self.host(it.host) {
+                Some(host) if host.limit.is_none() => Candidate {
+                    slots: workers.slots(it.host).unwrap_or(it.slots),
+                    ..it
+                },
+                _ => it,
+            })
+            .collect()
+    }
+
     /// Whether there are hosts that take source and headers (`,lzo,cpp`).
     pub(crate) fn some_take_files(&self) -> bool {
         self.remote().any(|host| host.protocol().sends_files())
-    }
-
-    /// Whether all do.
-    pub(crate) fn all_take_files(&self) -> bool {
-        self.remote().all(|host| host.protocol().sends_files())
     }
 
     fn remote(&self) -> impl Iterator<Item = &Host> {

@@ -11,7 +11,6 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use cmdline::Invocation;
 use place::{Candidate, Event, JobId, WhyHere};
 use stock::Phase;
 use tokio::sync::mpsc;
@@ -22,10 +21,9 @@ use wire::{JobRequest, LogLevel, LogLine, ToAgent, ToShim};
 use crate::answer;
 use crate::dispatch::{Needs, Order, Ticket};
 use crate::distribute::{self, Outcome, Run};
-use crate::exchange::{FilesJob, Text};
 use crate::host_lists::JobHosts;
-use crate::plan::{self, FilesWords, Local};
-use crate::scanning::WhyText;
+use crate::offer::Offer;
+use crate::plan::{self, Local};
 use crate::serve::Agent;
 use crate::settings::Settings;
 use crate::shim::{Reader, Writer};
@@ -104,10 +102,10 @@ async fn story(job: &Job, inbox: &mut Inbox) -> io::Result<()> {
         return stay(job, &hosts, Why::OtherTree.into()).await;
     }
     // What does the command line ask for, and may it leave this machine?
-    let invocation = match plan::understand(&job.request, &job.agent.compilers) {
-        Ok(invocation) => invocation,
-        Err(local) => return stay(job, &hosts, local).await,
-    };
+    let asked = plan::understand(&job.request, &job.agent.compilers);
+    if let (Err(local), Err(_)) = (&asked.stock, &asked.native) {
+        return stay(job, &hosts, local.clone()).await;
+    }
     job.complain_about_settings();
     // Is there anywhere to go?
     if hosts.candidates.is_empty() {
@@ -117,45 +115,43 @@ async fn story(job: &Job, inbox: &mut Inbox) -> io::Result<()> {
         job.warn(complaint, complaint.clone());
     }
     // What would a host have to run?
-    let commands = plan::host_commands(
-        &job.request,
-        &invocation,
-        &job.settings,
-        &job.agent.compilers,
-    );
-    let commands = match commands.await {
-        Ok(commands) => commands,
+    let offer = match Offer::make(job, &asked, &hosts).await {
+        Ok(offer) => offer,
         Err(local) => return stay(job, &hosts, local).await,
     };
-    // Which hosts have not said that they do not run this compiler?
-    let compiler = commands.text.first().map_or(&[][..], Vec::as_slice);
-    let candidates = hosts.candidates_for(job.id.0);
-    let candidates = match job.agent.refusals.allow(candidates, compiler) {
+    // Is it known already what would come of it?
+    if let Some(kept) = offer.kept {
+        return answer::deliver_kept(job, inbox, kept).await;
+    }
+    // Which hosts can run it, and have not said that they do not run this compiler?
+    let candidates = match offer.candidates(job, &hosts) {
+        Ok(candidates) if candidates.is_empty() => {
+            let local = offer
+                .only_workers()
+                .unwrap_or_else(|| Why::NotNative.into());
+            return stay(job, &hosts, local).await;
+        }
         Ok(candidates) => candidates,
         Err(said) => return refused_everywhere(job, &hosts, &said).await,
     };
 
-    // Is there anything to preprocess?
-    let text = match plan::own_text(&job.request, &invocation) {
-        Ok(text) => text,
-        Err(local) => return stay(job, &hosts, local).await,
-    };
-    // Do hosts preprocess by themselves? Then find out what they need for it.
-    let files = match text {
-        None if hosts.some_take_files() => to_send(job, &invocation, commands.files).await,
-        _ => None,
-    };
-
     // Wait for a slot; preprocess and connect; send and receive; on failure go on to another host.
-    let mut ticket = distributable(job, &hosts, candidates, text.as_ref(), files.as_ref());
-    let plan = distribute::Plan::new(job, &invocation, commands.text);
-    let mut run = Run::new(job, &plan, &hosts, text, files.as_ref());
+    let mut ticket = distributable(job, &hosts, candidates, &offer);
+    let plan = distribute::Plan::new(job, &asked.invocation, offer.text_command);
+    let (files, action) = (offer.files.as_ref(), offer.action.clone());
+    let mut run = Run::new(job, &plan, &hosts, offer.text, files, offer.action);
     let outcome = run.see_through(&mut ticket, inbox).await?;
 
     // Hand over what came of it.
     match outcome {
         Outcome::Answered { reply, host } => {
             answer::deliver(job, ticket, inbox, &plan, reply, &host).await
+        }
+        Outcome::Worked { answer, host } => {
+            if let Some(action) = action.filter(|_| job.settings.cache) {
+                job.agent.preparer.keep(action, answer.clone());
+            }
+            answer::deliver_worked(job, ticket, inbox, &plan.source, answer, &host).await
         }
         Outcome::Here { slot, local } => become_compiler(job, slot, local).await,
         Outcome::Nowhere { exit_code } => give_up(job, exit_code).await,
@@ -240,39 +236,21 @@ pub(crate) async fn become_compiler(job: &Job, slot: u32, local: Local) -> io::R
     std::future::pending().await
 }
 
-/// Source and headers for hosts; `None` if it has to be preprocessed here.
-async fn to_send(
-    job: &Job,
-    invocation: &Invocation,
-    words: Result<FilesWords, WhyText>,
-) -> Option<FilesJob> {
-    let found = plan::files_job(&job.request, invocation, words, &job.agent.scanner);
-    match found.await {
-        Ok(files) => Some(files),
-        Err(why) => {
-            let text = format!("{} is preprocessed here: {why}", job.file);
-            job.log(LogLevel::Info, text);
-            None
-        }
-    }
-}
-
 fn distributable(
     job: &Job,
     hosts: &Rc<JobHosts>,
     candidates: Arc<[Candidate]>,
-    text: Option<&Text>,
-    files: Option<&FilesJob>,
+    offer: &Offer,
 ) -> Ticket {
     let estimate = || match job.agent.sizes.estimate(&job.request) {
-        0 => files.map_or(0, |files| files.parcel.bytes),
+        0 => offer.bytes(),
         known => known,
     };
     let arrival = Event::Arrived(place::Job {
         id: job.id,
+        cost: offer.text.as_ref().map_or_else(estimate, |text| text.len),
+        preprocessed: offer.is_ready_for(&candidates, hosts, &job.agent.workers),
         candidates,
-        cost: text.map_or_else(estimate, |text| text.len),
-        preprocessed: text.is_some() || (files.is_some() && hosts.all_take_files()),
         may_run_locally: job.settings.fallback,
         local_slots: hosts.local_slots,
         preprocess_slots: hosts.preprocess_slots,
@@ -353,6 +331,13 @@ impl Job {
         let mut ended = self.ended.borrow_mut();
         ended.host = "localhost".to_owned();
         ended.local = Some(reason);
+    }
+
+    /// Nothing runs: the result is known.
+    pub(crate) fn note_kept(&self) {
+        let mut ended = self.ended.borrow_mut();
+        ended.from_cache = true;
+        "cache".clone_into(&mut ended.host);
     }
 
     /// Lets the shim do what it likes from now on; only its end is waited for.

@@ -12,7 +12,9 @@
 
 mod serve;
 
+mod inquiry;
 mod job;
+mod native;
 
 mod settings;
 
@@ -48,8 +50,8 @@ pub mod toolchain;
 
 mod comments;
 mod events;
-mod inquiry;
 mod notices;
+mod offer;
 mod refusals;
 mod shim;
 mod side_log;
@@ -57,6 +59,8 @@ mod sizes;
 mod slot_locks;
 mod state_files;
 mod why;
+
+pub use native::CacheSettings;
 
 use std::io;
 use std::os::unix::fs::MetadataExt as _;
@@ -87,6 +91,8 @@ pub struct Config {
     pub system_hosts: PathBuf,
     /// Where to log what happens, if anywhere.
     pub log_path: Option<PathBuf>,
+    /// Where results are kept; `None`: nowhere.
+    pub cache: Option<CacheSettings>,
 }
 
 /// Serves shims until nobody needs the agent any more: no work for [`Config::idle`], told to drain, `SIGTERM`, or the

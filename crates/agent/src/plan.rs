@@ -12,6 +12,7 @@ use wire::{JobRequest, LogLevel};
 
 use crate::compilers::Compilers;
 use crate::exchange::{FilesJob, Text};
+use crate::native;
 use crate::scanning::{Order, ScanService, WhyText};
 use crate::settings::Settings;
 use crate::why::Why;
@@ -46,44 +47,114 @@ const HEAD_BYTES: usize = 2 * 4096 + 64;
 /// Variables that make GCC write a dependency file whose target depends on how it is called.
 const DEPENDENCY_VARIABLES: &[&str] = &["DEPENDENCIES_OUTPUT", "SUNPRO_DEPENDENCIES"];
 
-/// Reads the command line. A job that passes may go to any host.
-///
-/// # Errors
-/// Why it stays here.
-pub(crate) fn understand(job: &JobRequest, compilers: &Compilers) -> Result<Invocation, Local> {
+/// What a command line asks for, and who may do it.
+#[derive(Debug)]
+pub(crate) struct Asked {
+    /// The command line, understood.
+    pub(crate) invocation: Invocation,
+    /// Whether a server that speaks distcc's protocol may run it.
+    pub(crate) stock: Result<(), Local>,
+    /// Whether a worker may run it.
+    pub(crate) native: Result<(), Local>,
+}
+
+/// Reads the command line.
+pub(crate) fn understand(job: &JobRequest, compilers: &Compilers) -> Asked {
     let cwd = Path::new(&job.cwd);
     let mut read =
         |name: &OsStr| sys::plain_file::read(&cwd.join(name), RESPONSE_FILE_BYTES_MAX).ok();
     let invocation = cmdline::parse(&job.args, compilers.driver(job), &mut read);
-    let why = match invocation.where_to() {
-        Placement::Local(why) => why,
-        Placement::Distributable => {
-            let lists_dependencies = DEPENDENCY_VARIABLES
-                .iter()
-                .any(|name| job.var(name).is_some());
-            if lists_dependencies {
-                WhyLocal::DependencyFileLost
-            } else if is_read_once(cwd, &invocation) {
-                return Err(Why::SourceReadOnce.into());
-            } else {
-                return Ok(invocation);
-            }
+    let lists_dependencies = DEPENDENCY_VARIABLES
+        .iter()
+        .any(|name| job.var(name).is_some());
+    let lost = |placement| match placement {
+        Placement::Distributable if lists_dependencies => {
+            Placement::Local(WhyLocal::DependencyFileLost)
+        }
+        other => other,
+    };
+    let twice = || {
+        if is_read_once(cwd, &invocation) {
+            return Err(Local::from(Why::SourceReadOnce));
+        }
+        Ok(())
+    };
+    let stock = match lost(invocation.where_to()) {
+        Placement::Distributable => twice(),
+        Placement::Local(why) => Err(local(&invocation, why, invocation.explain())),
+    };
+    let native = match invocation.action() {
+        Ok(_) if lists_dependencies => Err(local(&invocation, WhyLocal::DependencyFileLost, None)),
+        Ok(_) => twice(),
+        Err((why, word)) => {
+            let sentence = word.map(|word| format!("{why} (`{}`)", word.display()));
+            Err(local(&invocation, why, sentence))
         }
     };
-    let sentence = invocation.explain().unwrap_or_else(|| why.to_string());
+    Asked {
+        invocation,
+        stock,
+        native,
+    }
+}
+
+fn local(invocation: &Invocation, why: WhyLocal, sentence: Option<String>) -> Local {
     let level = match why {
         WhyLocal::Configure | WhyLocal::Link | WhyLocal::Informational | WhyLocal::NoSource => {
             LogLevel::Debug
         }
         _ => LogLevel::Info,
     };
-    Err(Local {
+    Local {
         reason: LocalReason {
             code: why.code().to_owned(),
-            sentence,
+            sentence: sentence.unwrap_or_else(|| why.to_string()),
         },
         level,
         preprocesses: invocation.mode() == Mode::Preprocess,
+    }
+}
+
+/// The invocation with `-march=native` and its relatives replaced by what they mean here; `None` where there are none.
+///
+/// # Errors
+/// The compiler does not say.
+pub(crate) async fn expand(
+    job: &JobRequest,
+    invocation: &Invocation,
+    compilers: &Compilers,
+) -> Result<Option<Invocation>, Local> {
+    if invocation.native_options().is_empty() {
+        return Ok(None);
+    }
+    let expanded = compilers.expand_native(job, invocation).await;
+    Ok(Some(expanded.ok_or(Why::NativeUnknown)?))
+}
+
+/// The compile for a worker, if it may run it: without native options.
+///
+/// # Errors
+/// Why a worker may not run it after all.
+pub(crate) fn worker_order(
+    job: &JobRequest,
+    given: &Invocation,
+    expanded: Option<&Invocation>,
+) -> Result<native::Order, Local> {
+    if expanded.is_some() && given.records_command_line() {
+        let why = WhyLocal::CommandLine;
+        return Err(local(given, why, None));
+    }
+    let invocation = expanded.unwrap_or(given).clone();
+    let command = invocation
+        .action()
+        .map_err(|(why, _)| local(&invocation, why, None))?;
+    Ok(native::Order {
+        compiler: job.compiler.clone(),
+        compiler_path: job.compiler_path.clone().into(),
+        invocation,
+        command,
+        cwd: job.cwd.clone().into(),
+        env: job.env.clone(),
     })
 }
 
@@ -111,23 +182,13 @@ pub(crate) struct FilesWords {
     pub(crate) named: Vec<OsString>,
 }
 
-/// The commands for hosts.
-///
-/// # Errors
-/// Why it stays here after all.
+/// The commands for hosts, of an invocation without native options.
 pub(crate) async fn host_commands(
     job: &JobRequest,
     invocation: &Invocation,
     settings: &Settings,
     compilers: &Compilers,
-) -> Result<HostCommands, Local> {
-    let expanded = if invocation.native_options().is_empty() {
-        None
-    } else {
-        let expanded = compilers.expand_native(job, invocation).await;
-        Some(expanded.ok_or(Why::NativeUnknown)?)
-    };
-    let invocation = expanded.as_ref().unwrap_or(invocation);
+) -> HostCommands {
     let (name, more) = if settings.rewrite_names {
         compilers.name_for_hosts(job, invocation.args()).await
     } else {
@@ -141,13 +202,13 @@ pub(crate) async fn host_commands(
         let words = invocation.files_command(compilers_cwd(job));
         words.map_err(|word| WhyText::Word(word.to_string_lossy().into_owned()))
     });
-    Ok(HostCommands {
+    HostCommands {
         text: whole(invocation.server_argv(compilers_cwd(job))),
         files: files.map(|command| FilesWords {
             argv: whole(command.argv),
             named: command.paths,
         }),
-    })
+    }
 }
 
 /// What stands against a host that preprocesses, as far as the command line tells.

@@ -13,6 +13,7 @@ use std::rc::Rc;
 use std::time::{Duration, SystemTime};
 
 use place::{HostId, JobId};
+use store::DigestFunction;
 use tokio::net::{UnixListener, UnixStream};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::Notify;
@@ -27,6 +28,7 @@ use crate::dispatch::Dispatcher;
 use crate::events::Watchers;
 use crate::host_lists::HostLists;
 use crate::judge::FileHosts;
+use crate::native::{PrepareService, Workers};
 use crate::notices::Notices;
 use crate::refusals::Refusals;
 use crate::scanning::ScanService;
@@ -48,6 +50,10 @@ const IDLE_MAX: Duration = Duration::from_secs(365 * 24 * 3600);
 /// Pause after a connection could not be accepted (too many open files), and before another try to leave.
 const PAUSE: Duration = Duration::from_millis(50);
 
+/// Digests of actions and blobs. Every server of the Remote Execution API knows these, and processors have instructions
+/// for them.
+const DIGEST_FUNCTION: DigestFunction = DigestFunction::Sha256;
+
 /// Everything that jobs share.
 pub(crate) struct Agent {
     pub(crate) dispatcher: Rc<Dispatcher>,
@@ -58,6 +64,8 @@ pub(crate) struct Agent {
     pub(crate) watchers: Watchers,
     pub(crate) sizes: Sizes,
     pub(crate) scanner: ScanService,
+    pub(crate) preparer: PrepareService,
+    pub(crate) workers: Workers,
     pub(crate) file_hosts: FileHosts,
     pub(crate) side_log: Rc<SideLog>,
     uid: u32,
@@ -124,6 +132,8 @@ pub(crate) async fn serve(listener: std_unix::UnixListener, config: Config) -> i
         watchers: Watchers::default(),
         sizes: Sizes::default(),
         scanner: ScanService::default(),
+        preparer: PrepareService::new(DIGEST_FUNCTION, config.cache),
+        workers: Workers::new(DIGEST_FUNCTION),
         file_hosts: FileHosts::default(),
         side_log,
         uid: sys::socket::peer_uid(&listener)?,

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use wire::JobRequest;
 
+use crate::native;
 use crate::socks::Proxy;
 
 /// `DISTCC_IO_TIMEOUT` unless set: the longest wait for a byte from a host, compile included.
@@ -39,6 +40,8 @@ pub(crate) struct Settings {
     pub(crate) ssh: Vec<OsString>,
     /// Through which all TCP connections go.
     pub(crate) proxy: Option<Proxy>,
+    /// Results of earlier compiles may be used, and this one's kept.
+    pub(crate) cache: bool,
     /// Name of the build, for watchers.
     pub(crate) run: Option<String>,
     /// Values that were ignored, and why.
@@ -92,6 +95,13 @@ const VARIABLES: &[(&str, Setter)] = &[
     }),
     // Requests are written head and text together, so there is nothing to cork.
     ("DISTCC_TCP_CORK", |_, v| truth(v).map(drop)),
+    ("FARCC_CACHE", |s, v| {
+        s.cache = !native::is_cache_off(Some(v));
+        Ok(())
+    }),
+    // The agent's own; read when it starts.
+    ("FARCC_CACHE_DIR", |_, _| Ok(())),
+    ("FARCC_CACHE_SIZE", |_, _| Ok(())),
     ("FARCC_RUN", |s, v| {
         s.run = Some(v.to_string_lossy().into_owned());
         Ok(())
@@ -116,6 +126,7 @@ impl Settings {
             io_timeout: IO_TIMEOUT_DEFAULT,
             ssh: vec!["ssh".into()],
             proxy: None,
+            cache: true,
             run: None,
             complaints: Vec::new(),
         };

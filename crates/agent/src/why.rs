@@ -38,10 +38,12 @@ reasons! {
     InstallFailed, "install-failed", "the result could not be put in place";
     Internal, "internal", "memory or files for the job are exhausted";
     Listed, "localhost-listed", "the host list names this machine, and it was the best choice";
+    MissingInput, "missing-input", "a worker's compiler did not find a file that it may find here";
     NativeUnknown, "native-unknown", "the compiler did not say what `native` means on this machine";
     NoHosts, "no-hosts", "no host can be used";
     OtherTree, "other-tree", "the agent sees other files in the job's directory";
     PreprocessorFailed, "preprocessor-failed", "the preprocessor failed, so the compile will fail here too and say why";
+    NotNative, "not-native", "no host that speaks the Remote Execution API is left, and others cannot run it";
     RemoteFailed, "remote-failed", "the compile failed on the host and is repeated here";
     SourceReadOnce, "source-read-once", "the source is a pipe or a device, which can be read only once";
     SourceUnreadable, "source-unreadable", "the preprocessed source could not be read";

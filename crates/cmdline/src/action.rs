@@ -11,7 +11,7 @@
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
-use crate::invocation::Invocation;
+use crate::invocation::{Invocation, understand};
 use crate::lang;
 use crate::placement::{self, Protocol};
 use crate::table::{Effect, Row};
@@ -160,6 +160,12 @@ impl Invocation {
             outputs,
             named,
         })
+    }
+
+    /// The same invocation with more words at its end.
+    #[must_use]
+    pub fn with_words(&self, words: &[OsString]) -> Self {
+        understand([&self.args[..], words].concat(), self.driver)
     }
 
     /// Every option whose effect is only right with the command line as it was given.

@@ -25,12 +25,16 @@ pub(crate) fn run(world: &World, options: &cli::Agent) -> Result<Exit, Error> {
         Some(number) => inherited(number)?,
         None => socket.listen()?.ok_or(Error::AgentRuns)?,
     };
+    let cache = agent::CacheSettings::read(&socket.dir, |name| {
+        world.var(name).map(std::ffi::OsStr::to_owned)
+    });
     let config = agent::Config {
         dir: socket.dir,
         socket_name: socket.name,
         idle: idle(world),
         system_hosts: SYSTEM_LIST.into(),
         log_path: world.path_var("FARCC_AGENT_LOG"),
+        cache,
     };
     agent::run(listener, config).map_err(|source| Error::System {
         action: "run the agent",

@@ -5,6 +5,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::sync::Arc;
 
+use crate::files::Stamp;
 use crate::parsed::{How, Unfollowed};
 use crate::toolchain::Question;
 
@@ -40,6 +41,8 @@ pub struct FileUse {
     pub line: u32,
     /// Why the file is in the set.
     pub why: Why,
+    /// What the scan saw there; `None` for what is no regular file.
+    pub stamp: Option<Stamp>,
 }
 
 impl FileUse {

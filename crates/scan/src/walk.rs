@@ -351,6 +351,10 @@ impl<'a> Walk<'a> {
                 from: it.from,
                 line: it.line,
                 why: it.why,
+                stamp: match tree.last(it.node) {
+                    Found::File(stamp) => Some(stamp),
+                    _ => None,
+                },
             })
             .collect();
         self.out

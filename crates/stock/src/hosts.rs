@@ -9,7 +9,7 @@
 //!         | [USER]@NAME[/N][:COMMAND][OPTIONS]         through ssh
 //!         | NAME[/N][:PORT][OPTIONS]                   over TCP; also NAME:PORT/N
 //! NAME   := a host's name | IPv4 | "[" IPv6 "]"
-//! OPTIONS:= any of ,lzo ,cpp ,down ,auth[=PRINCIPAL]
+//! OPTIONS:= any of ,lzo ,cpp ,down ,stock ,native ,auth[=PRINCIPAL]
 //! ```
 //!
 //! White space separates tokens, `#` starts a comment, `=` may stand for `/`.
@@ -90,10 +90,23 @@ pub struct Host {
     pub cpp: bool,
     /// `,down`: never chosen.
     pub down: bool,
+    /// `,stock`, `,native`, or neither.
+    pub speaks: Speaks,
     /// `,auth`: the server wants GSSAPI authentication.
     pub auth: Option<Auth>,
     /// The token as it is written, for `distcc --show-hosts` and messages.
     pub text: String,
+}
+
+/// What a host is spoken to in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Speaks {
+    /// Not said: the client finds out.
+    Either,
+    /// `,stock`: distcc's protocol.
+    Stock,
+    /// `,native`: the Remote Execution API.
+    Native,
 }
 
 /// `,auth` with the server's principal, if one is given.
@@ -199,6 +212,12 @@ impl fmt::Display for Host {
         for (set, option) in [(self.lzo, ",lzo"), (self.cpp, ",cpp"), (self.down, ",down")] {
             f.write_str(if set { option } else { "" })?;
         }
+        f.write_str(match (self.speaks, &self.kind) {
+            (Speaks::Native, _) => ",native",
+            // Behind ssh there is nothing else.
+            (Speaks::Stock, HostKind::Tcp { .. }) => ",stock",
+            _ => "",
+        })?;
         match &self.auth {
             Some(Auth {
                 principal: Some(principal),

@@ -31,6 +31,7 @@ pub const FORWARDED: &[&str] = &[
     "SUNPRO_DEPENDENCIES",   // GCC writes a dependency file there
     "TERM",                  // colours of messages
     "TMPDIR",                // where temporary files go
+    "TZ",                    // __TIME__
 ];
 
 /// Names that an agent is started with when set, by whoever starts it; as above. All others come

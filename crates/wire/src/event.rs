@@ -68,6 +68,11 @@ pub struct Ended {
     pub sent_bytes: u64,
     /// Bytes received from hosts.
     pub received_bytes: u64,
+    /// Why the source was preprocessed here although a host could have done without. Absent where it
+    /// was not.
+    pub doubt: Option<LocalReason>,
+    /// The result was known from an earlier compile: nothing ran.
+    pub from_cache: bool,
 }
 
 /// Why a compile is local.
@@ -170,10 +175,7 @@ impl Event {
 impl Ended {
     fn write(&self, w: &mut Writer) {
         w.bytes(self.host.as_bytes());
-        w.option(self.local.as_ref(), |w, reason| {
-            w.bytes(reason.code.as_bytes());
-            w.bytes(reason.sentence.as_bytes());
-        });
+        w.option(self.local.as_ref(), LocalReason::write);
         w.option(self.wait_status, Writer::i32);
         for number in [
             self.wall_ms,
@@ -185,17 +187,14 @@ impl Ended {
         ] {
             w.u64(number);
         }
+        w.option(self.doubt.as_ref(), LocalReason::write);
+        w.u8(self.from_cache.into());
     }
 
     fn read(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
         Ok(Self {
             host: r.text()?,
-            local: r.option(|r| {
-                Ok(LocalReason {
-                    code: r.text()?,
-                    sentence: r.text()?,
-                })
-            })?,
+            local: r.option(LocalReason::read)?,
             wait_status: r.option(Reader::i32)?,
             wall_ms: r.u64()?,
             queued_ms: r.u64()?,
@@ -203,6 +202,22 @@ impl Ended {
             remote_ms: r.u64()?,
             sent_bytes: r.u64()?,
             received_bytes: r.u64()?,
+            doubt: r.option(LocalReason::read)?,
+            from_cache: r.bool()?,
+        })
+    }
+}
+
+impl LocalReason {
+    fn write(w: &mut Writer, reason: &Self) {
+        w.bytes(reason.code.as_bytes());
+        w.bytes(reason.sentence.as_bytes());
+    }
+
+    fn read(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        Ok(Self {
+            code: r.text()?,
+            sentence: r.text()?,
         })
     }
 }
@@ -271,6 +286,11 @@ mod tests {
             remote_ms: 4,
             sent_bytes: 5,
             received_bytes: 6,
+            doubt: Some(LocalReason {
+                code: "computed".into(),
+                sentence: "an include has a name made by macros".into(),
+            }),
+            from_cache: true,
         }));
     }
 }

@@ -47,7 +47,12 @@ pub(crate) fn build_programs(profile: Profile) -> Result<PathBuf, String> {
 
 /// Builds the programs for release and makes them the ones that [`e2e`] works with.
 pub(crate) fn use_release_programs() -> Result<(), String> {
-    e2e::programs::use_bin_dir(build_programs(Profile::Release)?);
+    use_programs(Profile::Release)
+}
+
+/// Builds the programs and makes them the ones that [`e2e`] works with.
+pub(crate) fn use_programs(profile: Profile) -> Result<(), String> {
+    e2e::programs::use_bin_dir(build_programs(profile)?);
     Ok(())
 }
 

@@ -1,6 +1,6 @@
 //! `cargo xtask demo`: a real C library built on two servers, and proof that it worked.
 
-mod events;
+pub(crate) mod events;
 mod monitor;
 
 use std::time::Duration;

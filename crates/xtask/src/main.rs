@@ -14,6 +14,7 @@ mod cpu;
 mod demo;
 mod dist;
 mod foreign;
+mod identity;
 mod packages;
 mod scan_check;
 mod steps;
@@ -40,6 +41,8 @@ Tasks:
   bench worker-load 64 clients, 20,000 actions: none lost, none twice, memory flat
   scan-check COMPILE_COMMANDS_JSON [--sample N] [--compiler clang]
                     compare the include scanner with the compiler on any source tree
+  identity COMPILE_COMMANDS_JSON [--sample N] [--compiler PROGRAM] [--add OPTIONS]
+                    compile each unit here and on workers without a compiler, compare every byte
   dist DIR          build for release and install into DIR, for packagers
 ";
 
@@ -59,6 +62,7 @@ fn main() -> ExitCode {
         ["bench", "worker"] => bench::worker::run_cost(),
         ["bench", "worker-load"] => bench::worker::run_load(),
         ["scan-check", ref words @ ..] => scan_check::run(words),
+        ["identity", ref words @ ..] => identity::run(words),
         ["dist", dir] => dist::run(dir),
         ["--help" | "-h" | "help"] => {
             print!("{USAGE}");

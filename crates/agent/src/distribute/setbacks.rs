@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use place::{Event, HostId, Micros, WhyHere};
+use reapi::client::CallError;
 use wire::LogLevel;
 use wire::event::EventKind;
 
@@ -29,6 +30,15 @@ impl Run<'_> {
                 job.warn(&format!("{host} {why}"), text);
                 Duration::ZERO
             }
+            // Nor is this the host's fault.
+            HostFailure::NotNative
+            | HostFailure::Killed(_)
+            | HostFailure::Call(
+                CallError::Refused(_) | CallError::Exhausted(_) | CallError::Deadline(_),
+            ) => {
+                job.log(LogLevel::Info, text);
+                Duration::ZERO
+            }
             // One line for each host and cool-down; a build has hundreds of jobs.
             _ if job.agent.is_new_failure(id, &why, job.settings.backoff) => {
                 job.log(LogLevel::Warning, text);
@@ -39,6 +49,7 @@ impl Run<'_> {
                 job.settings.backoff
             }
         };
+        job.agent.workers.doubt(id);
         job.emit(EventKind::Retried {
             host: host.to_owned(),
             why,
@@ -54,7 +65,7 @@ impl Run<'_> {
 
     pub(super) fn why_local(&self, why: WhyHere) -> Local {
         if let (WhyHere::Asked, TextState::Unwanted(why)) = (why, &self.text) {
-            return (*why).into();
+            return why.clone();
         }
         let source = &self.plan.source;
         match (&self.failed, why) {

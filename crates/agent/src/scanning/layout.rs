@@ -1,18 +1,16 @@
 //! Where the files of a compile lie once links are followed: what a server has to be told of this machine's tree.
 
-use std::collections::{HashMap, HashSet, VecDeque};
-use std::ffi::{OsStr, OsString};
+use std::collections::{HashMap, HashSet};
+use std::ffi::OsString;
 use std::fs;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 
 use scan::{FileUse, How, Why};
 
 use super::Found;
+use super::links::{self, Walker};
 use super::parcel::NoParcel;
-
-/// Most links that one path may lead through, as in the kernel.
-const LINKS_MAX: u32 = 40;
 
 /// Steps up that stock puts in front of a link to a server's own directory, beyond the depth of the link itself.
 const STEPS_UP: usize = 20;
@@ -116,48 +114,7 @@ impl<'a> Layout<'a> {
     }
 
     fn walk(&mut self, path: &Path) -> Result<Option<PathBuf>, NoParcel> {
-        let mut left: VecDeque<OsString> = parts(path);
-        let mut at = PathBuf::from("/");
-        let mut links = 0;
-        while let Some(part) = left.pop_front() {
-            if part == ".." {
-                self.wanted.push(at.clone());
-                at.pop();
-                continue;
-            }
-            at.push(&part);
-            if self.system.iter().any(|dir| at.starts_with(dir)) {
-                return Ok(None);
-            }
-            let Some(target) = self.link(&at) else {
-                continue;
-            };
-            links += 1;
-            if links > LINKS_MAX {
-                return Err(NoParcel::Unreadable(path.display().to_string()));
-            }
-            for part in parts(&target).into_iter().rev() {
-                left.push_front(part);
-            }
-            if target.is_absolute() {
-                at = PathBuf::from("/");
-            } else {
-                at.pop();
-            }
-        }
-        Ok(Some(at))
-    }
-
-    fn link(&mut self, path: &Path) -> Option<PathBuf> {
-        if let Some(known) = self.links.get(path) {
-            return known.clone();
-        }
-        let target = fs::read_link(path).ok();
-        if let Some(target) = &target {
-            self.found.push((path.to_owned(), target.clone()));
-        }
-        self.links.insert(path.to_owned(), target.clone());
-        target
+        links::walk(path, self).map_err(|_| NoParcel::Unreadable(path.display().to_string()))
     }
 
     fn want_dir(&mut self, path: &Path) -> Result<(), NoParcel> {
@@ -195,12 +152,24 @@ impl<'a> Layout<'a> {
     }
 }
 
-fn parts(path: &Path) -> VecDeque<OsString> {
-    path.components()
-        .filter_map(|part| match part {
-            Component::Normal(name) => Some(name.to_owned()),
-            Component::ParentDir => Some(OsStr::new("..").to_owned()),
-            _ => None,
-        })
-        .collect()
+impl Walker for Layout<'_> {
+    fn link(&mut self, path: &Path) -> Option<PathBuf> {
+        if let Some(known) = self.links.get(path) {
+            return known.clone();
+        }
+        let target = fs::read_link(path).ok();
+        if let Some(target) = &target {
+            self.found.push((path.to_owned(), target.clone()));
+        }
+        self.links.insert(path.to_owned(), target.clone());
+        target
+    }
+
+    fn passed(&mut self, dir: &Path) {
+        self.wanted.push(dir.to_owned());
+    }
+
+    fn stops_at(&self, path: &Path) -> bool {
+        self.system.iter().any(|dir| path.starts_with(dir))
+    }
 }

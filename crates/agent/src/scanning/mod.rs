@@ -6,6 +6,7 @@
 mod ask;
 mod disk;
 mod layout;
+pub(crate) mod links;
 mod parcel;
 mod service;
 mod why_text;

@@ -52,6 +52,7 @@ impl World {
             idle,
             system_hosts: dir.join("no-system-hosts"),
             log_path: Some(dir.join("agent.log")),
+            cache: None,
         }
     }
 

@@ -88,6 +88,12 @@ pub enum Rule {
     /// `:` of an ssh host with nothing after it.
     #[error("the ssh command is missing after `:`")]
     CommandMissing,
+    /// `,stock` and `,native` for one host, or one of them twice.
+    #[error("`,stock` and `,native` exclude each other")]
+    StockAndNative,
+    /// `,native` for a host behind ssh.
+    #[error("hosts behind ssh only speak distcc's protocol, `,native` cannot be used")]
+    NativeOverSsh,
     /// A word that is kept for later versions.
     #[error("`{0}` is not supported yet")]
     NotYet(&'static str),
@@ -113,7 +119,11 @@ impl Rule {
             Rule::CppWithoutLzo => "write NAME,lzo,cpp",
             Rule::BadUser(_) => "write USER@NAME, or @NAME for your own user",
             Rule::CommandMissing => "write USER@NAME:/usr/bin/distccd, or leave `:` out",
-            Rule::LimitTwice | Rule::PortTwice | Rule::NotYet(_) => "",
+            Rule::LimitTwice
+            | Rule::PortTwice
+            | Rule::StockAndNative
+            | Rule::NativeOverSsh
+            | Rule::NotYet(_) => "",
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::net::Ipv6Addr;
 
-use super::{Auth, DEFAULT_PORT, Host, HostError, HostKind, HostList, Rule};
+use super::{Auth, DEFAULT_PORT, Host, HostError, HostKind, HostList, Rule, Speaks};
 
 /// Most jobs at once on one host: a bound against slips of the finger, far
 /// beyond any machine.
@@ -10,8 +10,6 @@ pub(super) const SLOTS_MAX: u32 = 100_000;
 
 /// Words that are kept for later versions: where a host's name starts.
 const RESERVED_SCHEMES: [&str; 2] = ["grpc://", "grpcs://"];
-/// Words that are kept for later versions: options of a host.
-const RESERVED_OPTIONS: [(&str, &str); 2] = [("stock", ",stock"), ("native", ",native")];
 
 pub(super) fn parse(text: &str) -> HostList {
     let mut list = HostList::default();
@@ -100,6 +98,7 @@ fn local(token: &str, limit: Option<u32>) -> Host {
         lzo: false,
         cpp: false,
         down: false,
+        speaks: Speaks::Either,
         auth: None,
         text: token.to_owned(),
     }
@@ -226,6 +225,7 @@ fn set_once<T>(place: &mut Option<T>, value: T, twice: Rule) -> Result<(), Rule>
 
 /// Applies `,word,word`; empty for none.
 fn with_options(mut host: Host, options: &str) -> Result<Host, Rule> {
+    let mut speaks = None;
     for option in options.split(',').skip(1) {
         match option.split_once('=').unwrap_or((option, "")) {
             ("lzo", "") => host.lzo = true,
@@ -237,21 +237,20 @@ fn with_options(mut host: Host, options: &str) -> Result<Host, Rule> {
                     principal: Some(name.to_owned()),
                 })
             }
-            _ => return Err(unknown_option(option)),
+            ("stock", "") => set_once(&mut speaks, Speaks::Stock, Rule::StockAndNative)?,
+            ("native", "") if matches!(host.kind, HostKind::Ssh { .. }) => {
+                return Err(Rule::NativeOverSsh);
+            }
+            ("native", "") => set_once(&mut speaks, Speaks::Native, Rule::StockAndNative)?,
+            _ => return Err(Rule::UnknownOption(option.to_owned())),
         }
     }
     if host.cpp && !host.lzo {
         return Err(Rule::CppWithoutLzo);
     }
+    host.speaks = speaks.unwrap_or(match host.kind {
+        HostKind::Ssh { .. } => Speaks::Stock,
+        _ => Speaks::Either,
+    });
     Ok(host)
-}
-
-fn unknown_option(option: &str) -> Rule {
-    match RESERVED_OPTIONS
-        .into_iter()
-        .find(|(word, _)| *word == option)
-    {
-        Some((_, shown)) => Rule::NotYet(shown),
-        None => Rule::UnknownOption(option.to_owned()),
-    }
 }

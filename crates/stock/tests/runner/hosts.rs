@@ -136,6 +136,18 @@ fn options_of_the_list_and_comments() {
 }
 
 #[test]
+fn protocols_of_a_host_exclude_each_other() {
+    check_error(
+        "angry,native,stock",
+        "`,stock` and `,native` exclude each other",
+    );
+    check_error(
+        "me@angry,native",
+        "hosts behind ssh only speak distcc's protocol, `,native` cannot be used",
+    );
+}
+
+#[test]
 fn broken_tokens_say_which_rule_they_break() {
     let name = "the host's name is missing (write NAME[/JOBS][:PORT][,lzo], or USER@NAME for ssh)";
     for token in ["@", "mbp@", ":", ":4200", ",lzo", "/4", "[]"] {
@@ -204,8 +216,6 @@ fn broken_tokens_say_which_rule_they_break() {
     );
     check_error("grpc://angry:8980", "`grpc://` is not supported yet");
     check_error("grpcs://angry", "`grpcs://` is not supported yet");
-    check_error("angry,native", "`,native` is not supported yet");
-    check_error("angry/4,stock", "`,stock` is not supported yet");
 }
 
 const UNKNOWN: &str = "unrecognized option of the list (options of the list are --randomize, \

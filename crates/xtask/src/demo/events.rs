@@ -27,15 +27,12 @@ pub(super) struct Events(JoinHandle<Result<Jobs, String>>);
 impl Events {
     /// Begins to listen to the agent of a `DISTCC_DIR`.
     pub(super) fn listen(distcc_dir: &Path) -> Result<Self, String> {
-        let failed = |error: std::io::Error| format!("cannot listen to the agent: {error}");
-        let sockets = e2e::agents::sockets(distcc_dir);
-        let socket = sockets.first().ok_or("the agent has no socket")?;
-        let name = socket.file_name().unwrap_or_default().to_string_lossy();
-        let mut stream = sys::socket::connect(distcc_dir, &name).map_err(failed)?;
-        let ask = frame::encode(&ToAgent::Watch(None).to_payload());
-        stream.write_all(&ask).map_err(failed)?;
+        let stream = watch(distcc_dir)?;
         Ok(Self(std::thread::spawn(move || {
-            listen(stream).map_err(failed)
+            let mut jobs = Jobs::default();
+            for_each(stream, |event| jobs.on(event))
+                .map_err(|error| format!("cannot listen to the agent: {error}"))?;
+            Ok(jobs)
         })))
     }
 
@@ -47,18 +44,30 @@ impl Events {
     }
 }
 
-fn listen(mut stream: UnixStream) -> std::io::Result<Jobs> {
+/// A connection on which the agent of a `DISTCC_DIR` tells what happens.
+pub(crate) fn watch(distcc_dir: &Path) -> Result<UnixStream, String> {
+    let failed = |error: std::io::Error| format!("cannot listen to the agent: {error}");
+    let sockets = e2e::agents::sockets(distcc_dir);
+    let socket = sockets.first().ok_or("the agent has no socket")?;
+    let name = socket.file_name().unwrap_or_default().to_string_lossy();
+    let mut stream = sys::socket::connect(distcc_dir, &name).map_err(failed)?;
+    let ask = frame::encode(&ToAgent::Watch(None).to_payload());
+    stream.write_all(&ask).map_err(failed)?;
+    Ok(stream)
+}
+
+/// Hands on each event until the agent leaves.
+pub(crate) fn for_each(mut stream: UnixStream, mut on: impl FnMut(Event)) -> std::io::Result<()> {
     let invalid = |error| std::io::Error::new(std::io::ErrorKind::InvalidData, error);
-    let mut jobs = Jobs::default();
     let mut received = Vec::new();
     let mut buffer = [0; 4096];
     loop {
         while let Some((payload, used)) = frame::split(&received).map_err(invalid)? {
-            jobs.on(Event::from_payload(payload).map_err(invalid)?);
+            on(Event::from_payload(payload).map_err(invalid)?);
             received.drain(..used);
         }
         match stream.read(&mut buffer)? {
-            0 => return Ok(jobs),
+            0 => return Ok(()),
             len => received.extend_from_slice(&buffer[..len]),
         }
     }

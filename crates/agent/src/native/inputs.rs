@@ -1,0 +1,201 @@
+//! Everything that has to be in a compile's input root besides its toolchain.
+//!
+//! Files lie at their real places; links that were followed to get there are links in the input root as well. Further
+//! there must be: the working directory (by its real path and as `$PWD` names it), directories that the compiler only
+//! passes through, directories that options name (for `-Wmissing-include-dirs`), and those that outputs go to.
+
+use std::ffi::{OsStr, OsString};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use reapi::{Entry, InputRoot, MerkleProblem};
+use scan::FileUse;
+
+use super::places::{NoPlace, Placed, Places, Way, way};
+use crate::scanning::{Found, stamp};
+
+/// Directories whose files the kernel makes up.
+const NOT_ON_DISK: &[&str] = &["/dev", "/proc", "/sys"];
+
+/// Most inputs of one compile. More is a sign of a scan that went astray; the largest real ones have some 5000.
+const INPUTS_MAX: usize = 50_000;
+
+/// Why the inputs cannot be put together.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum NoInputs {
+    /// A file or a path to it.
+    #[error(transparent)]
+    Place(#[from] NoPlace),
+    /// A device, or something that the kernel makes up.
+    #[error("{} is not a file that can be sent", .0.display())]
+    Special(PathBuf),
+    /// Two paths disagree about what is at a third, or a name that no tree can hold.
+    #[error(transparent)]
+    Tree(#[from] MerkleProblem),
+    /// Trees hold text.
+    #[error("the name {} is not UTF-8", .0.display())]
+    NotUtf8(PathBuf),
+    /// More than a compile can have.
+    #[error("it reads more than {INPUTS_MAX} files")]
+    TooMany,
+}
+
+/// What a compile names besides the files that were found.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Named<'a> {
+    /// The working directory.
+    pub(crate) cwd: &'a Path,
+    /// The working directory as `$PWD` names it.
+    pub(crate) pwd: Option<&'a Path>,
+    /// What options name.
+    pub(crate) named: &'a [OsString],
+}
+
+/// The inputs of a compile.
+#[derive(Debug)]
+pub(crate) struct Inputs {
+    pub(crate) root: InputRoot,
+    /// Every file, some of them more than once.
+    pub(crate) files: Vec<Arc<Placed>>,
+}
+
+impl Inputs {
+    /// None yet.
+    pub(crate) fn new() -> Self {
+        Self {
+            root: InputRoot::new(),
+            files: Vec::new(),
+        }
+    }
+
+    /// Gathers what a scan found.
+    ///
+    /// # Errors
+    /// Why it cannot be sent.
+    pub(crate) fn gather(
+        &mut self,
+        places: &mut Places,
+        found: &Found,
+        named: Named<'_>,
+    ) -> Result<(), NoInputs> {
+        if found.scan.files.len() > INPUTS_MAX {
+            return Err(NoInputs::TooMany);
+        }
+        for file in &found.scan.files {
+            self.file(places, file)?;
+        }
+        for path in &found.scan.probed {
+            let meta = std::fs::metadata(path).map_err(|error| NoPlace::Unreadable {
+                path: path.to_path_buf(),
+                why: error.to_string(),
+            })?;
+            if meta.is_dir() {
+                self.directory(path)?;
+            } else {
+                self.placed(places, path, stamp(&meta))?;
+            }
+        }
+        self.directory(named.cwd)?;
+        if let Some(pwd) = named.pwd {
+            self.directory(pwd)?;
+        }
+        for word in named.named {
+            let path = named.cwd.join(word);
+            if path.is_dir() {
+                self.directory(&path)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn file(&mut self, places: &mut Places, file: &FileUse) -> Result<(), NoInputs> {
+        match file.stamp {
+            Some(stamp) => self.placed(places, file.path(), stamp),
+            // Every input root has it.
+            None if file.path() == Path::new("/dev/null") => Ok(()),
+            None if file.path().is_dir() => self.directory(file.path()).map(|_| ()),
+            None => Err(NoInputs::Special(file.path().to_owned())),
+        }
+    }
+
+    fn placed(
+        &mut self,
+        places: &mut Places,
+        path: &Path,
+        seen: scan::Stamp,
+    ) -> Result<(), NoInputs> {
+        let placed = places.file(path, seen)?;
+        let entry = Entry::File {
+            digest: placed.digest,
+            is_executable: placed.is_executable,
+        };
+        self.way(&placed.way, Some(entry))?;
+        self.files.push(placed);
+        Ok(())
+    }
+
+    /// Makes sure that a directory is there, and tells its real path.
+    ///
+    /// # Errors
+    /// The way leads in a circle, or a name is no text.
+    pub(crate) fn directory(&mut self, path: &Path) -> Result<PathBuf, NoInputs> {
+        let way = way(path)?;
+        self.way(&way, None)?;
+        Ok(way.place)
+    }
+
+    /// Adds a file that the scanner has not seen, if it is there.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub(crate) fn file_at(&mut self, places: &mut Places, path: &Path) -> Result<(), NoInputs> {
+        match std::fs::metadata(path) {
+            Ok(meta) if meta.is_file() => self.placed(places, path, stamp(&meta)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Adds something with the links that lead there; a directory if it is nothing else.
+    fn way(&mut self, way: &Way, entry: Option<Entry>) -> Result<(), NoInputs> {
+        if NOT_ON_DISK.iter().any(|dir| way.place.starts_with(dir)) {
+            return Err(NoInputs::Special(way.place.clone()));
+        }
+        for link in &way.links {
+            let target = text(&link.target)?.to_owned();
+            self.root
+                .add(below_root(&link.path)?, Entry::Symlink { target })?;
+        }
+        for dir in &way.passed {
+            self.root.add_directory(below_root(dir)?)?;
+        }
+        let path = below_root(&way.place)?;
+        match entry {
+            Some(entry) => self.root.add(path, entry)?,
+            None => self.root.add_directory(path)?,
+        }
+        Ok(())
+    }
+}
+
+/// An absolute path as a path in the tree.
+pub(crate) fn below_root(path: &Path) -> Result<&str, NoInputs> {
+    Ok(text(path)?.trim_start_matches('/'))
+}
+
+/// The path as text.
+pub(crate) fn text(path: &Path) -> Result<&str, NoInputs> {
+    path.to_str()
+        .ok_or_else(|| NoInputs::NotUtf8(path.to_owned()))
+}
+
+/// The value of `$PWD` if it is a name of the working directory.
+pub(crate) fn pwd<'a>(env: &'a [(OsString, OsString)], cwd: &Path) -> Option<&'a Path> {
+    use std::os::unix::fs::MetadataExt;
+    let (_, value) = env.iter().find(|(name, _)| name == OsStr::new("PWD"))?;
+    let path = Path::new(value);
+    if !path.is_absolute() || path == cwd {
+        return None;
+    }
+    let (named, real) = (std::fs::metadata(path).ok()?, std::fs::metadata(cwd).ok()?);
+    ((named.dev(), named.ino()) == (real.dev(), real.ino())).then_some(path)
+}

@@ -1,0 +1,411 @@
+//! From a command line to an action: find what the compile reads, put the input root together, name it by its digest.
+//!
+//! An action's input root mirrors this machine: source, headers and toolchain lie at the paths that they have here, and
+//! the compiler runs with that root as `/`. So nothing in the command line, in debug information, in messages or in
+//! dependency files has to be rewritten.
+
+use std::collections::HashMap;
+use std::ffi::{OsStr, OsString};
+use std::path::{Component, Path, PathBuf};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use cmdline::{ActionCommand, Invocation};
+use reapi::{Action, Command, Entry, MerkleTree, OutputKind, OutputPath, Platform, RelativePath};
+use store::{Digest, DigestFunction};
+
+use super::inputs::{Inputs, Named, below_root, pwd};
+use super::places::{Placed, Places};
+use super::whole::WhyNot;
+use crate::scanning::{Compile, Found, Scanning};
+use crate::toolchain::{Call, Content, Node, Toolchain, Toolchains};
+
+/// Asks for the input root as `/`.
+const ROOT_PROPERTY: (&str, &str) = ("InputRootAbsolutePath", "/");
+
+/// Variables that change what a compiler writes, besides those that the toolchain decides about. Nothing else travels.
+/// Sorted.
+const VARIABLES: &[&str] = &[
+    "CPATH",
+    "CPLUS_INCLUDE_PATH",
+    "C_INCLUDE_PATH",
+    "GCC_COLORS",
+    "OBJCPLUS_INCLUDE_PATH",
+    "OBJC_INCLUDE_PATH",
+    "PWD",
+    "SOURCE_DATE_EPOCH",
+];
+
+/// Tells the time zone, for `__TIME__`.
+const TIME_ZONE_VARIABLE: &str = "TZ";
+
+/// Where the time zone is kept where the variable does not tell it.
+const TIME_ZONE_FILE: &str = "/etc/localtime";
+
+/// One compile.
+#[derive(Debug, Clone)]
+pub(crate) struct Order {
+    /// The compiler as it was called.
+    pub(crate) compiler: OsString,
+    /// Where it is; absolute.
+    pub(crate) compiler_path: PathBuf,
+    /// The command line, without native options.
+    pub(crate) invocation: Invocation,
+    /// What a worker runs.
+    pub(crate) command: ActionCommand,
+    /// The real path of the working directory.
+    pub(crate) cwd: PathBuf,
+    /// The environment, as far as the shim forwards it.
+    pub(crate) env: Vec<(OsString, OsString)>,
+}
+
+/// Where the bytes of a blob are.
+#[derive(Debug, Clone)]
+pub(crate) enum Source {
+    /// Here.
+    Bytes(Bytes),
+    /// In a file of this machine, which may have changed since.
+    File(PathBuf),
+}
+
+/// A toolchain as part of an input root.
+#[derive(Debug)]
+pub(crate) struct Installed {
+    pub(crate) toolchain: Arc<Toolchain>,
+    /// Its files, by digest.
+    pub(crate) files: HashMap<Digest, Source>,
+}
+
+/// A compile that a worker can run.
+#[derive(Debug)]
+pub(crate) struct Prepared {
+    /// The action's name.
+    pub(crate) digest: Digest,
+    /// Its encoding.
+    pub(crate) action: Bytes,
+    /// The command and its encoding.
+    pub(crate) command: (Digest, Bytes),
+    /// The input root.
+    pub(crate) root: Arc<MerkleTree>,
+    /// Files besides the toolchain's.
+    pub(crate) files: Vec<Arc<Placed>>,
+    /// The toolchain.
+    pub(crate) installed: Arc<Installed>,
+    /// How the command names each output, and how the user does.
+    pub(crate) outputs: Vec<(String, OsString)>,
+    /// The result may be used again: it does not depend on the time.
+    pub(crate) may_be_kept: bool,
+}
+
+impl Prepared {
+    /// Bytes of the compile's own files, without the toolchain.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.files
+            .iter()
+            .map(|placed| placed.digest.size_bytes)
+            .sum()
+    }
+}
+
+/// Prepares compiles, with everything that is remembered between them.
+#[derive(Debug)]
+pub(crate) struct Preparer {
+    function: DigestFunction,
+    places: Places,
+    installed: HashMap<Digest, Arc<Installed>>,
+}
+
+impl Preparer {
+    pub(crate) fn new(function: DigestFunction) -> Self {
+        Self {
+            function,
+            places: Places::new(function),
+            installed: HashMap::new(),
+        }
+    }
+
+    /// Prepares a compile.
+    ///
+    /// # Errors
+    /// Why it cannot go to a worker as it is.
+    pub(crate) fn prepare(
+        &mut self,
+        scanning: &mut Scanning,
+        toolchains: &Toolchains,
+        order: &Order,
+    ) -> Result<Prepared, WhyNot> {
+        let installed = self.toolchain(toolchains, order)?;
+        let found = scan(scanning, order, &installed.toolchain)?;
+        match self.put_together(order, &found, &installed) {
+            // Links that were remembered may be out of date: look once more, at everything.
+            Err(WhyNot::Inputs(super::inputs::NoInputs::Tree(_))) => {
+                self.places.forget();
+                self.put_together(order, &found, &installed)
+            }
+            outcome => outcome,
+        }
+    }
+
+    fn toolchain(
+        &mut self,
+        toolchains: &Toolchains,
+        order: &Order,
+    ) -> Result<Arc<Installed>, WhyNot> {
+        let toolchain = toolchains.identify(&Call {
+            compiler: &order.compiler,
+            compiler_path: &order.compiler_path,
+            args: order.invocation.args(),
+            cwd: &order.cwd,
+            env: &order.env,
+        })?;
+        if let Some(known) = self.installed.get(&toolchain.digest())
+            && Arc::ptr_eq(&known.toolchain, &toolchain)
+        {
+            return Ok(Arc::clone(known));
+        }
+        let installed = Arc::new(Installed::new(toolchain));
+        self.installed
+            .insert(installed.toolchain.digest(), Arc::clone(&installed));
+        Ok(installed)
+    }
+
+    fn put_together(
+        &mut self,
+        order: &Order,
+        found: &Found,
+        installed: &Arc<Installed>,
+    ) -> Result<Prepared, WhyNot> {
+        let mut inputs = Inputs::new();
+        installed.add_to(&mut inputs)?;
+        let named = Named {
+            cwd: &order.cwd,
+            pwd: pwd(&order.env, &order.cwd),
+            named: &order.command.named,
+        };
+        inputs.gather(&mut self.places, found, named)?;
+        let dates = found.scan.dates;
+        let tells_time = dates.date || dates.time;
+        if tells_time {
+            inputs.file_at(&mut self.places, Path::new(TIME_ZONE_FILE))?;
+        }
+        let mut outputs = Vec::with_capacity(order.command.outputs.len());
+        for name in &order.command.outputs {
+            outputs.extend(output(&mut inputs, &order.cwd, name)?);
+        }
+        let command = command(order, &installed.toolchain, &outputs, tells_time)?.encode();
+        let command: Bytes = command.into();
+        let command_digest = Digest::of(self.function, &command);
+        let root = inputs
+            .root
+            .build(self.function)
+            .map_err(super::inputs::NoInputs::from)?;
+        let may_be_kept = !tells_time || has(&order.env, "SOURCE_DATE_EPOCH");
+        let action = Action {
+            command: command_digest,
+            input_root: root.digest(),
+            timeout: None,
+            do_not_cache: !may_be_kept,
+            salt: Vec::new(),
+            platform: platform(),
+        };
+        let action: Bytes = action.encode().into();
+        Ok(Prepared {
+            digest: Digest::of(self.function, &action),
+            action,
+            command: (command_digest, command),
+            root,
+            files: inputs.files,
+            installed: Arc::clone(installed),
+            outputs,
+            may_be_kept,
+        })
+    }
+}
+
+impl Installed {
+    fn new(toolchain: Arc<Toolchain>) -> Self {
+        let files = toolchain
+            .entries()
+            .iter()
+            .filter_map(|entry| match &entry.node {
+                Node::File {
+                    digest, content, ..
+                } => {
+                    let source = match content {
+                        Content::Disk => Source::File(entry.path.clone()),
+                        Content::Bytes(bytes) => Source::Bytes(Bytes::copy_from_slice(bytes)),
+                    };
+                    Some((*digest, source))
+                }
+                Node::Link { .. } | Node::Dir => None,
+            })
+            .collect();
+        Self { toolchain, files }
+    }
+
+    fn add_to(&self, inputs: &mut Inputs) -> Result<(), super::inputs::NoInputs> {
+        for entry in self.toolchain.entries() {
+            let path = below_root(&entry.path)?;
+            match &entry.node {
+                Node::File {
+                    digest, executable, ..
+                } => inputs.root.add(
+                    path,
+                    Entry::File {
+                        digest: *digest,
+                        is_executable: *executable,
+                    },
+                )?,
+                Node::Link { target } => {
+                    let target = super::inputs::text(target)?.to_owned();
+                    inputs.root.add(path, Entry::Symlink { target })?;
+                }
+                Node::Dir => inputs.root.add_directory(path)?,
+            }
+        }
+        Ok(())
+    }
+}
+
+fn scan(scanning: &mut Scanning, order: &Order, toolchain: &Toolchain) -> Result<Found, WhyNot> {
+    let implied;
+    let invocation = if toolchain.implied_includes().is_empty() {
+        &order.invocation
+    } else {
+        implied = order.invocation.with_words(toolchain.implied_includes());
+        &implied
+    };
+    let found = scanning.scan(&Compile {
+        compiler: &order.compiler,
+        compiler_path: &order.compiler_path,
+        invocation,
+        cwd: &order.cwd,
+        env: &order.env,
+    })?;
+    if let Some(doubt) = found.scan.doubts.first() {
+        return Err(WhyNot::Doubt(doubt.clone()));
+    }
+    if found.scan.dates.timestamp {
+        return Err(WhyNot::Timestamp);
+    }
+    Ok(found)
+}
+
+/// One output: how the command names it and how the user does. `None` for what is no file of the compile's own.
+fn output(
+    inputs: &mut Inputs,
+    cwd: &Path,
+    name: &OsStr,
+) -> Result<Option<(String, OsString)>, WhyNot> {
+    let path = cwd.join(name);
+    if path == Path::new("/dev/null") {
+        return Ok(None);
+    }
+    let (Some(parent), Some(last)) = (path.parent(), path.file_name()) else {
+        return Err(WhyNot::Output(name.to_owned()));
+    };
+    if !parent.is_dir() {
+        return Err(WhyNot::Output(name.to_owned()));
+    }
+    let parent = inputs.directory(parent)?;
+    let relative = relative(cwd, &parent.join(last));
+    let text = relative
+        .to_str()
+        .ok_or_else(|| WhyNot::Output(name.to_owned()))?;
+    Ok(Some((text.to_owned(), name.to_owned())))
+}
+
+/// The way from a directory to a path, both absolute and real.
+fn relative(from: &Path, to: &Path) -> PathBuf {
+    let (mut from, mut to) = (from.components().peekable(), to.components().peekable());
+    while from.peek().is_some() && from.peek() == to.peek() {
+        from.next();
+        to.next();
+    }
+    let up = from.map(|_| Component::ParentDir);
+    up.chain(to).collect()
+}
+
+fn command(
+    order: &Order,
+    toolchain: &Toolchain,
+    outputs: &[(String, OsString)],
+    tells_time: bool,
+) -> Result<Command, WhyNot> {
+    let text = |word: &OsStr| -> Result<String, WhyNot> {
+        let text = word.to_str().ok_or_else(|| WhyNot::Word(word.to_owned()))?;
+        Ok(text.to_owned())
+    };
+    let mut arguments = vec![text(toolchain.program())?];
+    for word in &order.command.argv {
+        arguments.push(text(word)?);
+    }
+    let mut environment = Vec::new();
+    for (name, value) in toolchain.env() {
+        environment.push((text(name)?, text(value)?));
+    }
+    for (name, value) in &order.env {
+        let matters = VARIABLES
+            .binary_search_by(|known| OsStr::new(known).cmp(name))
+            .is_ok()
+            || (tells_time && name == TIME_ZONE_VARIABLE);
+        if matters {
+            environment.push((text(name)?, text(value)?));
+        }
+    }
+    let working_directory = RelativePath::new(below_root(&order.cwd)?)
+        .map_err(|_| WhyNot::Word(order.cwd.clone().into()))?;
+    let mut paths = Vec::with_capacity(outputs.len());
+    for (path, name) in outputs {
+        let resolved = working_directory
+            .join(path)
+            .map_err(|_| WhyNot::Output(name.clone()))?;
+        paths.push(OutputPath {
+            path: path.clone(),
+            resolved,
+            kind: OutputKind::File,
+        });
+    }
+    Ok(Command {
+        arguments,
+        environment,
+        outputs: paths,
+        working_directory,
+        platform: platform(),
+        ..Command::default()
+    })
+}
+
+fn platform() -> Platform {
+    let (name, value) = ROOT_PROPERTY;
+    Platform {
+        properties: vec![(name.to_owned(), value.to_owned())],
+    }
+}
+
+fn has(env: &[(OsString, OsString)], name: &str) -> bool {
+    env.iter()
+        .any(|(known, value)| known == name && !value.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn variables_are_sorted() {
+        assert!(VARIABLES.is_sorted());
+    }
+
+    #[test]
+    fn ways_between_directories() {
+        let check = |from: &str, to: &str, expect: &str| {
+            assert_eq!(relative(Path::new(from), Path::new(to)), Path::new(expect));
+        };
+        check("/a/b", "/a/b/x.o", "x.o");
+        check("/a/b", "/a/b/c/x.o", "c/x.o");
+        check("/a/b", "/a/x.o", "../x.o");
+        check("/a/b", "/c/x.o", "../../c/x.o");
+        check("/", "/x.o", "x.o");
+    }
+}

@@ -1,0 +1,150 @@
+//! What a worker's result means for the build: outputs as open files for the shim.
+
+use std::ffi::OsStr;
+use std::fs::File;
+use std::io::Write;
+use std::time::Duration;
+
+use bytes::Bytes;
+use reapi::{ActionResult, OutputText};
+use wire::{Destination, OutputFile};
+
+use super::prepare::Prepared;
+use super::worker::{NoResult, Worker};
+
+/// Parts of messages of compilers that say that a file is missing. Where a scan was certain, this should not be.
+const MISSING_FILE: &[&[u8]] = &[
+    b"No such file or directory",
+    b"file not found",
+    b"cannot find",
+];
+
+/// Exit codes from here on tell of signals.
+const SIGNAL_CODE_MIN: i32 = 128;
+
+/// A result with all its bytes here.
+#[derive(Debug, Clone)]
+pub(crate) struct Answer {
+    /// As `wait` tells it.
+    pub(crate) wait_status: i32,
+    /// Where the bytes belong; messages last.
+    pub(crate) outputs: Vec<(Destination, Bytes)>,
+    /// The compile failed for a file that it did not find.
+    pub(crate) misses_file: bool,
+    /// The compiler was killed.
+    pub(crate) was_killed: bool,
+    /// From the first byte sent to the last received.
+    pub(crate) took: Duration,
+}
+
+/// Brings a result here.
+///
+/// # Errors
+/// An output cannot be fetched.
+pub(crate) async fn fetch(
+    worker: &Worker,
+    prepared: &Prepared,
+    result: &ActionResult,
+) -> Result<Answer, NoResult> {
+    let mut outputs = Vec::with_capacity(result.files.len() + 2);
+    for (path, name) in &prepared.outputs {
+        let Some(file) = result.files.iter().find(|file| file.path == *path) else {
+            continue;
+        };
+        let bytes = if file.contents.len() as u64 == file.digest.size_bytes {
+            file.contents.clone()
+        } else {
+            worker.fetch(&file.digest).await?
+        };
+        outputs.push((Destination::File(name.clone()), bytes));
+    }
+    let stdout = text(worker, &result.stdout).await?;
+    let stderr = text(worker, &result.stderr).await?;
+    Ok(answer(result.exit_code, outputs, stdout, stderr))
+}
+
+/// Puts an answer together.
+pub(crate) fn answer(
+    exit_code: i32,
+    mut outputs: Vec<(Destination, Bytes)>,
+    stdout: Bytes,
+    stderr: Bytes,
+) -> Answer {
+    let misses_file = exit_code != 0
+        && MISSING_FILE
+            .iter()
+            .any(|words| memchr::memmem::find(&stderr, words).is_some());
+    for (destination, bytes) in [(Destination::Stdout, stdout), (Destination::Stderr, stderr)] {
+        if !bytes.is_empty() {
+            outputs.push((destination, bytes));
+        }
+    }
+    let was_killed = exit_code >= SIGNAL_CODE_MIN;
+    Answer {
+        wait_status: if was_killed {
+            exit_code - SIGNAL_CODE_MIN
+        } else {
+            exit_code << 8
+        },
+        outputs,
+        misses_file,
+        was_killed,
+        took: Duration::ZERO,
+    }
+}
+
+async fn text(worker: &Worker, text: &OutputText) -> Result<Bytes, NoResult> {
+    match text.digest {
+        Some(digest) if text.raw.len() as u64 != digest.size_bytes => worker.fetch(&digest).await,
+        _ => Ok(text.raw.clone()),
+    }
+}
+
+impl Answer {
+    /// The outputs as open files, in the form that the shim wants.
+    ///
+    /// # Errors
+    /// No memory.
+    pub(crate) fn files(&self) -> std::io::Result<(Vec<OutputFile>, Vec<File>)> {
+        let mut outputs = Vec::with_capacity(self.outputs.len());
+        let mut files = Vec::with_capacity(self.outputs.len());
+        for (destination, bytes) in &self.outputs {
+            let mut file = sys::memory_file("output")?;
+            file.write_all(bytes)?;
+            outputs.push(OutputFile {
+                destination: destination.clone(),
+                len: bytes.len() as u64,
+            });
+            files.push(file);
+        }
+        Ok((outputs, files))
+    }
+
+    /// Whether the main output is among the files.
+    pub(crate) fn has(&self, name: &OsStr) -> bool {
+        let is_it = |(destination, _): &(Destination, Bytes)| matches!(destination, Destination::File(path) if path == name);
+        self.outputs.iter().any(is_it)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn statuses_are_those_of_wait() {
+        let of = |code| answer(code, Vec::new(), Bytes::new(), Bytes::new());
+        assert_eq!(of(0).wait_status, 0);
+        assert_eq!(of(1).wait_status, 0x100);
+        assert_eq!(of(139).wait_status, 11);
+        assert!(of(139).was_killed && !of(1).was_killed);
+    }
+
+    #[test]
+    fn a_missing_file_is_noticed_where_the_compile_failed() {
+        let text = Bytes::from_static(b"a.c:1:10: fatal error: x.h: No such file or directory\n");
+        let of = |code| answer(code, Vec::new(), Bytes::new(), text.clone());
+        assert!(of(1).misses_file && !of(0).misses_file);
+        assert_eq!(of(1).outputs.len(), 1);
+    }
+}

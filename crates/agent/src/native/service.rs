@@ -1,0 +1,147 @@
+//! The thread that prepares compiles: a scan takes a millisecond in which the event loop must not stand still, and what
+//! is known of files is worth most when all jobs share it.
+
+use std::sync::mpsc;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use store::DigestFunction;
+use tokio::sync::oneshot;
+use tokio::time::timeout;
+
+use super::cache::{Cache, CacheSettings, Kept};
+use super::prepare::{Order, Prepared, Preparer};
+use super::result::Answer;
+use super::whole::WhyNot;
+use crate::scanning::Scanning;
+use crate::toolchain::Toolchains;
+
+/// How long a job waits for its turn and its scan: the first compile of a build also waits for its toolchain to be
+/// found and hashed.
+const PREPARE_TIMEOUT: Duration = Duration::from_secs(60);
+
+type Found = Result<Ready, WhyNot>;
+
+/// A compile as an action, and its result if that is known.
+#[derive(Debug)]
+pub(crate) struct Ready {
+    pub(crate) prepared: Arc<Prepared>,
+    pub(crate) kept: Option<Kept>,
+}
+
+/// What the thread does.
+enum Work {
+    Prepare {
+        order: Box<Order>,
+        /// Whether results of earlier compiles may be used.
+        may_be_kept: bool,
+        answer: oneshot::Sender<Found>,
+    },
+    /// Keep a result.
+    Keep(Arc<Prepared>, Answer),
+}
+
+/// The thread, started when the first job needs it.
+#[derive(Debug)]
+pub(crate) struct PrepareService {
+    function: DigestFunction,
+    cache: Option<CacheSettings>,
+    work: std::cell::OnceCell<mpsc::Sender<Work>>,
+    /// Why there is no cache, once it is known.
+    complaint: Arc<OnceLock<String>>,
+}
+
+impl PrepareService {
+    pub(crate) fn new(function: DigestFunction, cache: Option<CacheSettings>) -> Self {
+        Self {
+            function,
+            cache,
+            work: std::cell::OnceCell::new(),
+            complaint: Arc::default(),
+        }
+    }
+
+    /// A compile as an action. Its result too, if it is known and `may_be_kept`.
+    ///
+    /// # Errors
+    /// Why it cannot go to a worker as it is.
+    pub(crate) async fn prepare(&self, order: Order, may_be_kept: bool) -> Found {
+        let (sender, answer) = oneshot::channel();
+        let work = Work::Prepare {
+            order: Box::new(order),
+            may_be_kept,
+            answer: sender,
+        };
+        self.work().send(work).map_err(|_| WhyNot::NoAnswer)?;
+        match timeout(PREPARE_TIMEOUT, answer).await {
+            Ok(Ok(answer)) => answer,
+            _ => Err(WhyNot::NoAnswer),
+        }
+    }
+
+    /// Keeps a result for later compiles, as far as that is possible.
+    pub(crate) fn keep(&self, prepared: Arc<Prepared>, answer: Answer) {
+        // A thread that is gone keeps nothing.
+        drop(self.work().send(Work::Keep(prepared, answer)));
+    }
+
+    /// Why results are not kept although they should be.
+    pub(crate) fn complaint(&self) -> Option<&str> {
+        self.complaint.get().map(String::as_str)
+    }
+
+    fn work(&self) -> &mpsc::Sender<Work> {
+        self.work.get_or_init(|| {
+            let (sender, work) = mpsc::channel();
+            let (function, cache) = (self.function, self.cache.clone());
+            let complaint = Arc::clone(&self.complaint);
+            // It ends when nobody can order any more.
+            std::thread::spawn(move || run(&work, function, cache.as_ref(), &complaint));
+            sender
+        })
+    }
+}
+
+fn run(
+    work: &mpsc::Receiver<Work>,
+    function: DigestFunction,
+    cache: Option<&CacheSettings>,
+    complaint: &OnceLock<String>,
+) {
+    let cache = cache.and_then(|settings| match Cache::open(settings, function) {
+        Ok(cache) => Some(cache),
+        Err(why) => {
+            let _first = complaint.set(format!("results are not kept: {why}"));
+            None
+        }
+    });
+    let toolchains = Toolchains::new(function, None);
+    let (mut scanning, mut preparer) = (Scanning::new(), Preparer::new(function));
+    for work in work {
+        match work {
+            // A job that is gone needs no answer.
+            Work::Prepare { answer, .. } if answer.is_closed() => {}
+            Work::Prepare {
+                order,
+                may_be_kept,
+                answer,
+            } => {
+                let prepared = preparer.prepare(&mut scanning, &toolchains, &order);
+                let ready = prepared.map(|prepared| {
+                    let cache = cache.as_ref().filter(|_| may_be_kept);
+                    let kept = cache.and_then(|cache| cache.get(&prepared));
+                    Ready {
+                        prepared: Arc::new(prepared),
+                        kept,
+                    }
+                });
+                drop(answer.send(ready));
+            }
+            Work::Keep(prepared, answer) => {
+                if let Some(cache) = &cache {
+                    cache.put(&prepared, &answer);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,69 @@
+//! Why a compile does not go to a worker with its original sources.
+
+use std::ffi::OsString;
+
+use scan::Doubt;
+use wire::event::LocalReason;
+
+use super::inputs::NoInputs;
+use crate::scanning::{AskError, describe};
+use crate::toolchain::NoToolchain;
+
+/// A reason. Hosts that speak distcc's protocol may run the compile all the same.
+#[derive(Debug, Clone, thiserror::Error)]
+pub(crate) enum WhyNot {
+    /// A file may have been missed.
+    #[error("{}", describe(.0))]
+    Doubt(Doubt),
+    /// The compiler does not answer the scanner's questions.
+    #[error("{0}")]
+    Asked(String),
+    /// The compiler cannot be taken elsewhere.
+    #[error(transparent)]
+    Toolchain(#[from] NoToolchain),
+    /// A file cannot be sent.
+    #[error(transparent)]
+    Inputs(#[from] NoInputs),
+    /// `__TIMESTAMP__` tells when the source was changed, which only this machine knows.
+    #[error("`__TIMESTAMP__` tells when a file of this machine was changed")]
+    Timestamp,
+    /// Nowhere to put an output.
+    #[error("`{}` cannot be written", .0.display())]
+    Output(OsString),
+    /// The protocol carries text only.
+    #[error("`{}` is not UTF-8", .0.display())]
+    Word(OsString),
+    /// The scanner's thread has not answered.
+    #[error("the scanner does not answer")]
+    NoAnswer,
+}
+
+impl From<AskError> for WhyNot {
+    fn from(error: AskError) -> Self {
+        Self::Asked(error.to_string())
+    }
+}
+
+impl WhyNot {
+    /// Stable name.
+    pub(crate) fn code(&self) -> &'static str {
+        match self {
+            Self::Doubt(_) => "doubt",
+            Self::Asked(_) => "compiler-silent",
+            Self::Toolchain(_) => "toolchain",
+            Self::Inputs(_) => "inputs",
+            Self::Timestamp => "timestamp",
+            Self::Output(_) => "output",
+            Self::Word(_) => "not-utf8",
+            Self::NoAnswer => "no-scan",
+        }
+    }
+
+    /// For events.
+    pub(crate) fn reason(&self) -> LocalReason {
+        LocalReason {
+            code: self.code().to_owned(),
+            sentence: self.to_string(),
+        }
+    }
+}

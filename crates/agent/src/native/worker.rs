@@ -1,0 +1,320 @@
+//! One worker: the connection that all jobs share, what it is known to have, and one action executed there.
+//!
+//! What a worker holds is remembered as far as this agent has seen it: blobs that were sent or asked about. It may
+//! forget some to make room for others; then it names them when they are missed, and they are sent again. An action is
+//! asked for while its last blobs are still on their way: a worker waits for what its client is sending.
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashSet;
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use bytes::Bytes;
+use reapi::client::{CallError, Client, Executed, Wanted};
+use reapi::{ExecutionMetadata, Stage};
+use store::Digest;
+
+use super::prepare::{Prepared, Source};
+
+/// How often missing blobs are sent again for one action before the worker is taken for broken.
+const SENT_AGAIN_MAX: usize = 3;
+
+/// Blobs that are sent at once without asking whether they are missing: a source, the directories above it, command
+/// and action. More is worth a question.
+const UNASKED_MAX: usize = 24;
+const UNASKED_BYTES_MAX: u64 = 1 << 20;
+
+/// Blobs of a worker that are remembered; beyond that all are forgotten and asked about again.
+const KNOWN_MAX: usize = 2_000_000;
+
+/// Why an action has no result.
+#[derive(Debug, Clone, thiserror::Error)]
+pub(crate) enum NoResult {
+    /// The worker, or the way there.
+    #[error(transparent)]
+    Call(#[from] CallError),
+    /// A file of this machine is not what it was when the action was made.
+    #[error("{} changed while it was sent", .0.display())]
+    Changed(PathBuf),
+}
+
+/// What went over the wire.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Traffic {
+    /// Bytes of blobs sent, before compression.
+    pub(crate) sent: u64,
+}
+
+/// A worker that has been greeted.
+#[derive(Debug)]
+pub(crate) struct Worker {
+    client: Client,
+    known: RefCell<HashSet<Digest>>,
+    /// Held by whoever sends much, so that many jobs do not send the same.
+    bulk: tokio::sync::Mutex<()>,
+    /// Jobs at once, as it says; `None` if it is no farcc worker.
+    pub(crate) slots: Cell<Option<u32>>,
+}
+
+/// A blob and where its bytes are.
+struct Blob {
+    digest: Digest,
+    source: Source,
+}
+
+impl Worker {
+    pub(crate) fn new(client: Client) -> Self {
+        Self {
+            client,
+            known: RefCell::default(),
+            bulk: tokio::sync::Mutex::new(()),
+            slots: Cell::new(None),
+        }
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.client.is_closed()
+    }
+
+    /// Asks how many jobs it takes at once. Others than farcc workers do not say.
+    pub(crate) async fn ask_slots(&self) {
+        if let Ok(status) = self.client.status().await {
+            self.slots
+                .set(Some(status.slots).filter(|slots| *slots > 0));
+        }
+    }
+
+    /// Has an action executed. `stage` hears how far it is.
+    ///
+    /// # Errors
+    /// There is no result; that a command fails is no error.
+    pub(crate) async fn execute(
+        &self,
+        prepared: &Prepared,
+        traffic: &Cell<Traffic>,
+        mut stage: impl FnMut(Stage),
+    ) -> Result<Executed, NoResult> {
+        let wanted = Wanted {
+            inline: prepared
+                .outputs
+                .iter()
+                .map(|(path, _)| path.clone())
+                .collect(),
+            ..Wanted::default()
+        };
+        let mut attempts = 0;
+        loop {
+            let executed = self.send_and_execute(prepared, &wanted, traffic, &mut stage);
+            match executed.await {
+                Err(NoResult::Call(CallError::Missing(missing))) if attempts < SENT_AGAIN_MAX => {
+                    attempts += 1;
+                    self.forget(&missing);
+                }
+                outcome => return outcome,
+            }
+        }
+    }
+
+    async fn send_and_execute(
+        &self,
+        prepared: &Prepared,
+        wanted: &Wanted,
+        traffic: &Cell<Traffic>,
+        stage: &mut impl FnMut(Stage),
+    ) -> Result<Executed, NoResult> {
+        let unknown = self.unknown(prepared);
+        let bytes = unknown
+            .iter()
+            .map(|blob| blob.digest.size_bytes)
+            .sum::<u64>();
+        if unknown.len() > UNASKED_MAX || bytes > UNASKED_BYTES_MAX {
+            let _one_at_a_time = self.bulk.lock().await;
+            // Another job may have sent most of it.
+            self.send_missing(self.unknown(prepared), traffic).await?;
+            return Ok(self.client.execute(&prepared.digest, wanted, stage).await?);
+        }
+        let sending = async {
+            if unknown.is_empty() {
+                return Ok(());
+            }
+            self.send(unknown, traffic).await
+        };
+        if self.slots.get().is_none() {
+            // Others do not wait for what is on its way.
+            sending.await?;
+            return Ok(self.client.execute(&prepared.digest, wanted, stage).await?);
+        }
+        let executing = self.client.execute(&prepared.digest, wanted, stage);
+        // The result counts: an upload that failed shows as a blob that is missing.
+        let (sent, executed) = tokio::join!(sending, executing);
+        match (sent, executed) {
+            (Err(error @ NoResult::Changed(_)), _) => Err(error),
+            (_, executed) => Ok(executed?),
+        }
+    }
+
+    /// What the worker is not known to have, each once.
+    fn unknown(&self, prepared: &Prepared) -> Vec<Blob> {
+        let known = self.known.borrow();
+        let mut seen = HashSet::new();
+        let mut unknown = Vec::new();
+        let mut add = |digest: Digest, source: &dyn Fn() -> Source| {
+            if digest.size_bytes > 0 && !known.contains(&digest) && seen.insert(digest) {
+                let source = source();
+                unknown.push(Blob { digest, source });
+            }
+        };
+        prepared.root.walk(&mut |directory| {
+            let is_new = !known.contains(&directory.digest());
+            if is_new {
+                add(directory.digest(), &|| {
+                    Source::Bytes(directory.encoded().clone())
+                });
+            }
+            is_new
+        });
+        for placed in &prepared.files {
+            add(placed.digest, &|| Source::File(placed.way.place.clone()));
+        }
+        for (digest, source) in &prepared.installed.files {
+            add(*digest, &|| source.clone());
+        }
+        let (command, encoded) = &prepared.command;
+        add(*command, &|| Source::Bytes(encoded.clone()));
+        add(prepared.digest, &|| Source::Bytes(prepared.action.clone()));
+        unknown
+    }
+
+    async fn send_missing(
+        &self,
+        blobs: Vec<Blob>,
+        traffic: &Cell<Traffic>,
+    ) -> Result<(), NoResult> {
+        let digests: Vec<Digest> = blobs.iter().map(|blob| blob.digest).collect();
+        let missing: HashSet<Digest> = self
+            .client
+            .find_missing(&digests)
+            .await?
+            .into_iter()
+            .collect();
+        self.learn(
+            digests
+                .into_iter()
+                .filter(|digest| !missing.contains(digest)),
+        );
+        let blobs = blobs
+            .into_iter()
+            .filter(|blob| missing.contains(&blob.digest));
+        self.send(blobs.collect(), traffic).await
+    }
+
+    async fn send(&self, blobs: Vec<Blob>, traffic: &Cell<Traffic>) -> Result<(), NoResult> {
+        let batched_max = self.client.batched_bytes_max() as u64;
+        let (small, large): (Vec<Blob>, Vec<Blob>) = blobs
+            .into_iter()
+            .partition(|blob| blob.digest.size_bytes <= batched_max);
+        for blob in large {
+            match &blob.source {
+                Source::File(path) => {
+                    let file = tokio::fs::File::open(path);
+                    let file = file.await.map_err(|_| NoResult::Changed(path.clone()))?;
+                    self.client.upload_stream(&blob.digest, file).await?;
+                }
+                Source::Bytes(bytes) => {
+                    let reader = io::Cursor::new(bytes.clone());
+                    self.client.upload_stream(&blob.digest, reader).await?;
+                }
+            }
+            self.sent(traffic, [blob.digest]);
+        }
+        let mut batch = Vec::with_capacity(small.len());
+        let mut batch_bytes = 0;
+        for blob in small {
+            let bytes = match blob.source {
+                Source::Bytes(bytes) => bytes,
+                Source::File(path) => read(&path, &blob.digest)?,
+            };
+            if batch_bytes + bytes.len() as u64 > batched_max {
+                self.send_batch(std::mem::take(&mut batch), traffic).await?;
+                batch_bytes = 0;
+            }
+            batch_bytes += bytes.len() as u64;
+            batch.push((blob.digest, bytes));
+        }
+        if batch.is_empty() {
+            return Ok(());
+        }
+        self.send_batch(batch, traffic).await
+    }
+
+    async fn send_batch(
+        &self,
+        batch: Vec<(Digest, Bytes)>,
+        traffic: &Cell<Traffic>,
+    ) -> Result<(), NoResult> {
+        let digests: Vec<Digest> = batch.iter().map(|(digest, _)| *digest).collect();
+        self.client.upload(batch).await?;
+        self.sent(traffic, digests);
+        Ok(())
+    }
+
+    fn sent(&self, traffic: &Cell<Traffic>, digests: impl IntoIterator<Item = Digest>) {
+        let digests: Vec<Digest> = digests.into_iter().collect();
+        let mut now = traffic.get();
+        now.sent += digests.iter().map(|digest| digest.size_bytes).sum::<u64>();
+        traffic.set(now);
+        self.learn(digests);
+    }
+
+    fn learn(&self, digests: impl IntoIterator<Item = Digest>) {
+        let mut known = self.known.borrow_mut();
+        if known.len() > KNOWN_MAX {
+            known.clear();
+        }
+        known.extend(digests);
+    }
+
+    /// The worker says that it lacks these. Whoever lost some may have lost more.
+    fn forget(&self, missing: &[Digest]) {
+        let mut known = self.known.borrow_mut();
+        let knew_all = missing.iter().all(|digest| known.remove(digest));
+        if !knew_all || missing.len() > UNASKED_MAX {
+            known.clear();
+        }
+    }
+
+    /// The bytes of an output, if they did not come with the result.
+    ///
+    /// # Errors
+    /// The worker does not give them.
+    pub(crate) async fn fetch(&self, digest: &Digest) -> Result<Bytes, NoResult> {
+        Ok(self.client.download(digest).await?)
+    }
+}
+
+/// Reads a file that is to be what it was.
+fn read(path: &Path, digest: &Digest) -> Result<Bytes, NoResult> {
+    let changed = || NoResult::Changed(path.to_owned());
+    let mut file = File::open(path).map_err(|_| changed())?;
+    let size = usize::try_from(digest.size_bytes).map_err(|_| changed())?;
+    // One byte more shows that it has grown.
+    let mut bytes = Vec::with_capacity(size + 1);
+    (&mut file)
+        .take(digest.size_bytes + 1)
+        .read_to_end(&mut bytes)
+        .map_err(|_| changed())?;
+    if Digest::of(digest.function, &bytes) != *digest {
+        return Err(changed());
+    }
+    Ok(bytes.into())
+}
+
+/// How long the command itself took there, in milliseconds.
+pub(crate) fn remote_ms(metadata: &ExecutionMetadata) -> u64 {
+    let (Some(start), Some(end)) = (metadata.execution_start, metadata.execution_completed) else {
+        return 0;
+    };
+    let time = end.duration_since(start).unwrap_or_default();
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,233 @@
+//! `cargo xtask identity COMPILE_COMMANDS_JSON …`: is what workers make what this machine makes?
+//!
+//! Each unit of a compilation database is compiled twice where it is: by the compiler itself, and through `distcc` on
+//! workers that see no compiler of their own. Everything that the first wrote is compared with what the second wrote,
+//! byte by byte: object, dependency file, `.dwo` and what else there is, standard output and error, and the exit code.
+
+mod compile;
+mod outcomes;
+
+use std::path::PathBuf;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use e2e::server::Server;
+use e2e::workspace::Workspace;
+use scan_check::units::{self, Unit};
+
+use crate::cargo::{Profile, use_programs};
+use compile::{Difference, Pair};
+use outcomes::Outcomes;
+
+/// Compiles at once: this machine is the client and both workers.
+const AT_ONCE: usize = 3;
+
+/// Differences that are shown in full.
+const SHOWN_MAX: usize = 20;
+
+/// What the user asks for.
+#[derive(Debug, Default)]
+struct Ask {
+    database: PathBuf,
+    /// So many units, spread evenly.
+    sample: Option<usize>,
+    /// Words added to each compile.
+    more: Vec<String>,
+    /// Another compiler than the one of the database.
+    compiler: Option<String>,
+}
+
+/// Compares all units, or a sample of them.
+pub(crate) fn run(words: &[&str]) -> Result<(), String> {
+    let ask = read(words)?;
+    let units = units::read(&ask.database)
+        .map_err(|error| format!("{}: {error}", ask.database.display()))?;
+    let units = sample(units, ask.sample);
+    println!("==> building farcc");
+    // Nothing is timed here, and this builds sooner.
+    use_programs(Profile::Debug)?;
+    let (totals, differences) = compare_all(&ask, &units)?;
+    for line in differences.iter().take(SHOWN_MAX) {
+        println!("{line}");
+    }
+    println!("{totals}");
+    if totals.differing + totals.messages_differing > 0 {
+        return Err("not everything is the same".into());
+    }
+    Ok(())
+}
+
+fn read(words: &[&str]) -> Result<Ask, String> {
+    let mut ask = Ask::default();
+    let mut words = words.iter();
+    while let Some(word) = words.next() {
+        let mut value = || words.next().ok_or_else(|| format!("{word} needs a value"));
+        match *word {
+            "--sample" => {
+                let text = value()?;
+                ask.sample = Some(text.parse().map_err(|_| format!("{text} is no number"))?);
+            }
+            "--compiler" => ask.compiler = Some((*value()?).to_owned()),
+            "--add" => ask.more.extend(value()?.split(' ').map(str::to_owned)),
+            path if ask.database.as_os_str().is_empty() && !path.starts_with('-') => {
+                ask.database = PathBuf::from(path);
+            }
+            other => return Err(format!("{other} is not understood")),
+        }
+    }
+    if ask.database.as_os_str().is_empty() {
+        return Err("which compile_commands.json?".into());
+    }
+    Ok(ask)
+}
+
+/// A number of units, spread evenly over the tree.
+fn sample(units: Vec<Unit>, count: Option<usize>) -> Vec<Unit> {
+    let Some(count) = count.filter(|count| *count > 0 && *count < units.len()) else {
+        return units;
+    };
+    let all = units.len();
+    let wanted: std::collections::HashSet<usize> =
+        (0..count).map(|index| index * all / count).collect();
+    let kept = units.into_iter().enumerate();
+    kept.filter_map(|(index, unit)| wanted.contains(&index).then_some(unit))
+        .collect()
+}
+
+/// What came out.
+#[derive(Debug, Default)]
+struct Totals {
+    units: usize,
+    remote: usize,
+    local: usize,
+    doubts: usize,
+    differing: usize,
+    messages_differing: usize,
+}
+
+impl std::fmt::Display for Totals {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(
+            f,
+            "units={} remote={} local={} doubts={} differing={} stderr_differing={}",
+            self.units,
+            self.remote,
+            self.local,
+            self.doubts,
+            self.differing,
+            self.messages_differing
+        )
+    }
+}
+
+fn compare_all(ask: &Ask, units: &[Unit]) -> Result<(Totals, Vec<String>), String> {
+    let mut workspace = Workspace::new();
+    let workers = [
+        Server::start_bare(&workspace),
+        Server::start_bare(&workspace),
+    ];
+    let hosts: Vec<String> = workers.iter().map(Server::native_host).collect();
+    workspace.set_hosts(hosts.join(" "));
+    let outcomes = Outcomes::listen(&workspace)?;
+    let (next, done) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
+    std::thread::scope(|scope| {
+        for _ in 0..AT_ONCE {
+            scope.spawn(|| {
+                while let Some(unit) = units.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    let pair = Pair::compile(&workspace, unit, ask.compiler.as_deref(), &ask.more);
+                    let mut done = done
+                        .lock()
+                        .unwrap_or_else(std::sync::PoisonError::into_inner);
+                    done.push((unit, pair));
+                    if done.len() % 100 == 0 {
+                        println!("    {} of {}", done.len(), units.len());
+                    }
+                }
+            });
+        }
+    });
+    workspace.drain_agents();
+    let outcomes = outcomes.finish()?;
+    let done = done
+        .into_inner()
+        .unwrap_or_else(std::sync::PoisonError::into_inner);
+    Ok(add_up(&outcomes, &done))
+}
+
+fn add_up(outcomes: &Outcomes, done: &[(&Unit, Result<Pair, String>)]) -> (Totals, Vec<String>) {
+    let mut totals = Totals::default();
+    let mut lines = Vec::new();
+    for (unit, pair) in done {
+        let name = unit
+            .args
+            .last()
+            .map(|word| word.to_string_lossy())
+            .unwrap_or_default();
+        let name = format!("{} ({name})", unit.cwd.display());
+        totals.units += 1;
+        let pair = match pair {
+            Ok(pair) => pair,
+            Err(error) => {
+                totals.differing += 1;
+                lines.push(format!("{name}: {error}"));
+                continue;
+            }
+        };
+        match outcomes.of(pair.pid) {
+            None => lines.push(format!("{name}: its end was not heard of")),
+            Some(ended) => match &ended.local {
+                Some(reason) => {
+                    totals.local += 1;
+                    lines.push(format!(
+                        "{name}: local: {} ({})",
+                        reason.code, reason.sentence
+                    ));
+                }
+                None => {
+                    totals.remote += 1;
+                    if let Some(doubt) = &ended.doubt {
+                        totals.doubts += 1;
+                        lines.push(format!(
+                            "{name}: doubt: {} ({})",
+                            doubt.code, doubt.sentence
+                        ));
+                    }
+                }
+            },
+        }
+        totals.differing += usize::from(pair.files_differ());
+        totals.messages_differing += usize::from(pair.messages_differ());
+        lines.extend(
+            pair.differences
+                .iter()
+                .map(|it: &Difference| format!("{name}: {it}")),
+        );
+    }
+    (totals, lines)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sample_is_spread_over_all_units() {
+        let unit = |index: usize| Unit {
+            compiler: "gcc".into(),
+            args: vec![index.to_string().into()],
+            cwd: "/".into(),
+        };
+        let picked = sample((0..10).map(unit).collect(), Some(3));
+        let picked: Vec<_> = picked.iter().map(|unit| unit.args[0].clone()).collect();
+        assert_eq!(picked, ["0", "3", "6"]);
+        assert_eq!(sample((0..4).map(unit).collect(), Some(9)).len(), 4);
+    }
+
+    #[test]
+    fn words_are_understood() {
+        let ask = read(&["--sample", "3", "db.json", "--add", "-g -O1"]).unwrap();
+        assert_eq!((ask.sample, ask.more.len()), (Some(3), 2));
+        assert!(read(&[]).is_err());
+        assert!(read(&["db.json", "--sample", "x"]).is_err());
+    }
+}

@@ -1,0 +1,185 @@
+//! One unit compiled in both ways, and what differs.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsString;
+use std::fmt;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::time::SystemTime;
+
+use cmdline::{Driver, Invocation};
+use e2e::programs;
+use e2e::workspace::Workspace;
+use scan_check::units::Unit;
+
+/// Something that is not the same.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Difference {
+    /// A file's bytes, or whether it is there.
+    File(PathBuf),
+    /// The exit code.
+    Code(String),
+    /// What was written to standard output or error.
+    Messages(String),
+}
+
+impl fmt::Display for Difference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(path) => write!(f, "{} differs", path.display()),
+            Self::Code(text) => write!(f, "exit codes differ: {text}"),
+            Self::Messages(text) => write!(f, "messages differ:\n{text}"),
+        }
+    }
+}
+
+/// Both compiles of a unit.
+#[derive(Debug)]
+pub(super) struct Pair {
+    /// Of the shim.
+    pub(super) pid: u32,
+    pub(super) differences: Vec<Difference>,
+}
+
+/// Files by path; those that are not there are not in it.
+type Files = BTreeMap<PathBuf, Vec<u8>>;
+
+impl Pair {
+    /// Compiles a unit here, then through `distcc`, and compares.
+    pub(super) fn compile(
+        workspace: &Workspace,
+        unit: &Unit,
+        compiler: Option<&str>,
+        more: &[String],
+    ) -> Result<Self, String> {
+        let compiler = compiler.map_or_else(|| unit.compiler.clone(), OsString::from);
+        let args: Vec<OsString> = unit
+            .args
+            .iter()
+            .cloned()
+            .chain(more.iter().map(OsString::from))
+            .collect();
+        let mut read = |name: &std::ffi::OsStr| fs::read(unit.cwd.join(name)).ok();
+        let it = cmdline::parse(&args, Driver::guess(&[&compiler]), &mut read);
+        let outputs = possible_outputs(&it, &unit.cwd);
+
+        let before = times(&outputs);
+        let local = run(workspace, &compiler, &args, &unit.cwd, None)?;
+        let written: BTreeSet<PathBuf> = times(&outputs)
+            .into_iter()
+            .filter(|(path, time)| before.get(path) != Some(time))
+            .map(|(path, _)| path)
+            .collect();
+        let ours = take(&written);
+        let distcc = programs::distcc().into_os_string();
+        let remote = run(workspace, &compiler, &args, &unit.cwd, Some(&distcc))?;
+        let theirs = read_all(&outputs, &before, &written);
+
+        let mut differences = Vec::new();
+        let all: BTreeSet<&PathBuf> = ours.keys().chain(theirs.keys()).collect();
+        for path in all {
+            if ours.get(path) != theirs.get(path) {
+                differences.push(Difference::File(path.clone()));
+            }
+        }
+        if local.output.status.code() != remote.output.status.code() {
+            let text = format!("{} and {}", local.output.status, remote.output.status);
+            differences.push(Difference::Code(text));
+        }
+        let (here, there) = (&local.output, &remote.output);
+        if (&here.stdout, &here.stderr) != (&there.stdout, &there.stderr) {
+            let text = format!(
+                "--- here\n{}--- there\n{}",
+                String::from_utf8_lossy(&here.stderr),
+                String::from_utf8_lossy(&there.stderr)
+            );
+            differences.push(Difference::Messages(text));
+        }
+        Ok(Self {
+            pid: remote.pid,
+            differences,
+        })
+    }
+
+    pub(super) fn files_differ(&self) -> bool {
+        let is_about_messages = |it: &Difference| matches!(it, Difference::Messages(_));
+        self.differences.iter().any(|it| !is_about_messages(it))
+    }
+
+    pub(super) fn messages_differ(&self) -> bool {
+        let is_about_messages = |it: &Difference| matches!(it, Difference::Messages(_));
+        self.differences.iter().any(is_about_messages)
+    }
+}
+
+/// Where the compile may write.
+fn possible_outputs(it: &Invocation, cwd: &Path) -> Vec<PathBuf> {
+    let names = match it.action() {
+        Ok(action) => action.outputs,
+        Err(_) => it.outputs().into_iter().map(|output| output.path).collect(),
+    };
+    names.iter().map(|name| cwd.join(name)).collect()
+}
+
+fn times(paths: &[PathBuf]) -> BTreeMap<PathBuf, SystemTime> {
+    let time = |path: &PathBuf| Some((path.clone(), fs::metadata(path).ok()?.modified().ok()?));
+    paths.iter().filter_map(time).collect()
+}
+
+/// Reads files and removes them.
+fn take(paths: &BTreeSet<PathBuf>) -> Files {
+    let take = |path: &PathBuf| {
+        let content = fs::read(path).ok()?;
+        // A device stays, and so does what the next compile replaces.
+        fs::remove_file(path).ok()?;
+        Some((path.clone(), content))
+    };
+    paths.iter().filter_map(take).collect()
+}
+
+/// What is there now that was written: by the first compile, or by the second alone.
+fn read_all(
+    outputs: &[PathBuf],
+    before: &BTreeMap<PathBuf, SystemTime>,
+    written: &BTreeSet<PathBuf>,
+) -> Files {
+    let now = times(outputs);
+    let is_written = |path: &PathBuf, time: &SystemTime| {
+        written.contains(path) || before.get(path) != Some(time)
+    };
+    let written = now.iter().filter(|(path, time)| is_written(path, time));
+    written
+        .filter_map(|(path, _)| Some((path.clone(), fs::read(path).ok()?)))
+        .collect()
+}
+
+struct Ran {
+    pid: u32,
+    output: Output,
+}
+
+fn run(
+    workspace: &Workspace,
+    compiler: &OsString,
+    args: &[OsString],
+    cwd: &Path,
+    launcher: Option<&OsString>,
+) -> Result<Ran, String> {
+    let failed = |error: std::io::Error| format!("{} does not run: {error}", compiler.display());
+    let mut command: Command = workspace.command(launcher.unwrap_or(compiler));
+    if launcher.is_some() {
+        command.arg(compiler);
+    }
+    let child = command
+        .args(args)
+        .current_dir(cwd)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .map_err(failed)?;
+    let pid = child.id();
+    let output = child.wait_with_output().map_err(failed)?;
+    Ok(Ran { pid, output })
+}
