@@ -23,8 +23,8 @@
 //! lie in a directory of the server's, and what protects the machine is only that the job runs
 //! with the server's rights and in a process group of its own.
 //!
-//! What this does not know: compilers, protocols, who asked. It bounds files, CPU time and number
-//! of processes, not memory.
+//! What this does not know: compilers, protocols, who asked, and how long a job may take: whoever
+//! asked kills it then.
 
 mod copy;
 mod filter;
