@@ -29,6 +29,9 @@ pub struct Plan {
     pub verbose: bool,
 }
 
+/// Different doubts that a report names.
+const REASONS_MAX: usize = 20;
+
 /// Sums over all units.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Totals {
@@ -76,10 +79,9 @@ pub fn compare(units: &[Unit], plan: &Plan, say: &mut dyn FnMut(&str)) -> io::Re
     let mut certain = Vec::new();
     for unit in units {
         let options = expand(unit);
-        let before = children_ms();
-        let needed = oracle::files_read_kept(unit, &scratch, plan.keep.as_deref())?;
-        totals.compiler_ms += children_ms() - before;
-        let Some(needed) = needed else {
+        let answer = oracle::files_read_kept(unit, &scratch, plan.keep.as_deref())?;
+        totals.compiler_ms += answer.cpu_ms;
+        let Some(needed) = answer.files else {
             totals.failed += 1;
             continue;
         };
@@ -119,9 +121,9 @@ pub fn compare(units: &[Unit], plan: &Plan, say: &mut dyn FnMut(&str)) -> io::Re
     }
     totals.memory = asker.scanner.memory();
     if let Some(program) = &plan.scan_deps {
-        let before = children_ms();
+        let before = oracle::children_ms();
         oracle::clang_scan_deps(program, units, &scratch)?;
-        totals.scan_deps_ms = Some(children_ms() - before);
+        totals.scan_deps_ms = Some(oracle::children_ms() - before);
     }
     fs::remove_dir_all(&scratch)?;
     Ok(totals)
@@ -285,24 +287,6 @@ fn own_ms() -> f64 {
     spent.tv_sec as f64 * 1e3 + spent.tv_nsec as f64 / 1e6
 }
 
-/// CPU of all finished child processes in milliseconds; counted in ticks of 10 ms, which even out over many units.
-fn children_ms() -> f64 {
-    let text = fs::read_to_string("/proc/self/stat").unwrap_or_default();
-    let fields: Vec<&str> = text
-        .rsplit(')')
-        .next()
-        .unwrap_or_default()
-        .split_whitespace()
-        .collect();
-    let field = |at: usize| {
-        fields
-            .get(at)
-            .and_then(|it| it.parse::<f64>().ok())
-            .unwrap_or(0.0)
-    };
-    (field(13) + field(14)) * 10.0
-}
-
 impl Totals {
     /// Mean number of files too many, in percent of those needed.
     #[must_use]
@@ -325,6 +309,15 @@ impl Totals {
             mean(self.first_ms),
             mean(self.compiler_ms)
         )
+    }
+
+    /// Says everything that is known of a tree; the line of figures comes last.
+    pub fn report(&self, say: &mut dyn FnMut(&str)) {
+        for (reason, count) in self.reasons.iter().take(REASONS_MAX) {
+            say(&format!("doubt in {count}: {reason}"));
+        }
+        say(&self.details());
+        say(&self.line());
     }
 
     /// More figures, for people.

@@ -9,13 +9,32 @@ use std::process::{Command, Stdio};
 
 use crate::units::Unit;
 
-/// Files that the compiler reads when it preprocesses a unit, as it spells them; `None` when it fails.
+/// What the compiler said.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Answer {
+    /// Files that it reads when it preprocesses a unit, as it spells them; `None` when it fails.
+    pub files: Option<Vec<PathBuf>>,
+    /// CPU that it took, in milliseconds.
+    pub cpu_ms: f64,
+}
+
+/// Asks the compiler for the files that a unit reads.
 ///
 /// # Errors
 ///
 /// When it cannot be run.
-pub fn files_read(unit: &Unit, scratch: &Path) -> io::Result<Option<Vec<PathBuf>>> {
+pub fn files_read(unit: &Unit, scratch: &Path) -> io::Result<Answer> {
+    let before = children_ms();
+    let files = preprocess(unit, scratch)?;
+    let cpu_ms = children_ms() - before;
+    Ok(Answer { files, cpu_ms })
+}
+
+fn preprocess(unit: &Unit, scratch: &Path) -> io::Result<Option<Vec<PathBuf>>> {
     let list = scratch.join("deps");
+    if list.exists() {
+        fs::remove_file(&list)?;
+    }
     let status = Command::new(&unit.compiler)
         .args(preprocess_args(&unit.args))
         .args(["-w", "-E", "-MD", "-MT", "x", "-o", "/dev/null", "-MF"])
@@ -26,6 +45,11 @@ pub fn files_read(unit: &Unit, scratch: &Path) -> io::Result<Option<Vec<PathBuf>
         .status()?;
     if !status.success() {
         return Ok(None);
+    }
+    if !list.exists() {
+        // Nothing was preprocessed: plain assembler.
+        let source = scan::Options::parse(&unit.args).source().map(PathBuf::from);
+        return Ok(Some(source.into_iter().collect()));
     }
     Ok(Some(rule_files(&fs::read(&list)?)))
 }
@@ -89,11 +113,7 @@ fn rule_files(rule: &[u8]) -> Vec<PathBuf> {
 /// # Errors
 ///
 /// When the compiler cannot be run or the folder not be used.
-pub fn files_read_kept(
-    unit: &Unit,
-    scratch: &Path,
-    keep: Option<&Path>,
-) -> io::Result<Option<Vec<PathBuf>>> {
+pub fn files_read_kept(unit: &Unit, scratch: &Path, keep: Option<&Path>) -> io::Result<Answer> {
     let Some(keep) = keep else {
         return files_read(unit, scratch);
     };
@@ -107,27 +127,39 @@ pub fn files_read_kept(
         "{:016x}",
         fnv(&[name.as_slice(), unit.cwd.as_os_str().as_bytes()].concat())
     ));
-    if let Ok(text) = fs::read(&path) {
-        if text == b"failed" {
-            return Ok(None);
-        }
-        let files = text.split(|&b| b == b'\n').filter(|line| !line.is_empty());
-        return Ok(Some(
-            files
-                .map(|line| PathBuf::from(OsString::from_vec(line.to_vec())))
-                .collect(),
-        ));
+    if let Some(answer) = fs::read(&path).ok().and_then(|text| read_kept(&text)) {
+        return Ok(answer);
     }
-    let files = files_read(unit, scratch)?;
-    let text = match &files {
-        None => b"failed".to_vec(),
-        Some(files) => files
-            .iter()
-            .flat_map(|file| file.as_os_str().as_bytes().iter().copied().chain([b'\n']))
-            .collect(),
+    let answer = files_read(unit, scratch)?;
+    fs::write(&path, kept(&answer))?;
+    Ok(answer)
+}
+
+/// An answer as text: what it took, whether it is one, and the files line by line.
+fn kept(answer: &Answer) -> Vec<u8> {
+    let word = if answer.files.is_some() {
+        "reads"
+    } else {
+        "fails"
     };
-    fs::write(&path, text)?;
-    Ok(files)
+    let mut text = format!("{:.0} {word}\n", answer.cpu_ms).into_bytes();
+    for file in answer.files.iter().flatten() {
+        text.extend_from_slice(file.as_os_str().as_bytes());
+        text.push(b'\n');
+    }
+    text
+}
+
+fn read_kept(text: &[u8]) -> Option<Answer> {
+    let mut lines = text.split(|&b| b == b'\n');
+    let head = std::str::from_utf8(lines.next()?).ok()?;
+    let (cpu_ms, word) = head.split_once(' ')?;
+    let file = |line: &[u8]| PathBuf::from(OsString::from_vec(line.to_vec()));
+    let files = lines.filter(|line| !line.is_empty()).map(file).collect();
+    Some(Answer {
+        files: (word == "reads").then_some(files),
+        cpu_ms: cpu_ms.parse().ok()?,
+    })
 }
 
 /// Runs `clang-scan-deps` over all units, for comparison of its cost.
@@ -177,6 +209,24 @@ pub fn clang_scan_deps(program: &OsStr, units: &[Unit], scratch: &Path) -> io::R
     Ok(())
 }
 
+/// CPU of all finished child processes in milliseconds; counted in ticks of 10 ms, which even out over many units.
+pub(crate) fn children_ms() -> f64 {
+    let text = fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    let fields: Vec<&str> = text
+        .rsplit(')')
+        .next()
+        .unwrap_or_default()
+        .split_whitespace()
+        .collect();
+    let field = |at: usize| {
+        fields
+            .get(at)
+            .and_then(|it| it.parse::<f64>().ok())
+            .unwrap_or(0.0)
+    };
+    (field(13) + field(14)) * 10.0
+}
+
 fn fnv(bytes: &[u8]) -> u64 {
     bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, &b| {
         (hash ^ u64::from(b)).wrapping_mul(0x100_0000_01b3)
@@ -186,6 +236,17 @@ fn fnv(bytes: &[u8]) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn kept_answers_are_read_again() {
+        let answer = |files: Option<&[&str]>| Answer {
+            files: files.map(|files| files.iter().map(PathBuf::from).collect()),
+            cpu_ms: 20.0,
+        };
+        for it in [answer(None), answer(Some(&[])), answer(Some(&["a", "b c"]))] {
+            assert_eq!(read_kept(&kept(&it)), Some(it));
+        }
+    }
 
     #[test]
     fn rules_are_read() {

@@ -56,7 +56,7 @@ pub fn compare(
         for dir in ["d0", "d1"] {
             fs::create_dir_all(cwd.join(dir))?;
         }
-        let Some(needed) = oracle::files_read(&unit, folder)? else {
+        let Some(needed) = oracle::files_read(&unit, folder)?.files else {
             continue;
         };
         outcome.compared += 1;

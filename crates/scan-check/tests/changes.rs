@@ -103,7 +103,10 @@ impl Bench {
                 .map(|file| file.path().to_path_buf())
                 .collect(),
         );
-        match oracle::files_read(&self.unit, self.folder.path()).unwrap() {
+        match oracle::files_read(&self.unit, self.folder.path())
+            .unwrap()
+            .files
+        {
             Some(needed) => assert_eq!(ours, names(needed)),
             None => assert!(!fresh.is_certain(), "the compiler misses something"),
         }

@@ -81,6 +81,7 @@ fn both(compiler: &str, args: &str, fixture: &str) -> (Scan, Vec<String>, Vec<St
         .collect();
     let needed = oracle::files_read(&unit, folder.path())
         .unwrap()
+        .files
         .expect("the compiler accepts it");
     let mut theirs: Vec<String> = needed
         .iter()
