@@ -2,19 +2,23 @@
 
 use std::collections::HashMap;
 use std::ffi::OsString;
+use std::fs;
 use std::io::{self, Write};
-use std::path::Path;
-use std::process::{Command, Output, Stdio};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 
 use scan::{Options, Question, Request, Scan, Scanner, Toolchain, ToolchainId};
 
 use crate::machine::Machine;
+use crate::oracle::fnv;
 
 /// A scanner with the compilers that it has been told about.
 #[derive(Debug, Default)]
 pub struct Asker {
     /// The scanner.
     pub scanner: Scanner,
+    /// Folder for the compilers' answers, which are then not asked for again.
+    keep: Option<PathBuf>,
     known: HashMap<Key, ToolchainId>,
     words: HashMap<ToolchainId, Key>,
 }
@@ -30,6 +34,15 @@ struct Key {
 const ROUNDS_MAX: usize = 4;
 
 impl Asker {
+    /// One that keeps the compilers' answers in a folder, if there is one.
+    #[must_use]
+    pub fn keeping(keep: Option<PathBuf>) -> Self {
+        Self {
+            keep,
+            ..Self::default()
+        }
+    }
+
     /// The toolchain for a compile.
     ///
     /// # Errors
@@ -63,8 +76,8 @@ impl Asker {
         if let Some(&id) = self.known.get(&key) {
             return Ok(id);
         }
-        let macros = run(&key, cwd, scan::MACROS, b"")?;
-        let search = run(&key, cwd, scan::SEARCH, &scan::search_input())?;
+        let macros = self.run(&key, cwd, scan::MACROS, b"")?;
+        let search = self.run(&key, cwd, scan::SEARCH, &scan::search_input())?;
         let toolchain =
             Toolchain::new(&macros.stdout, &search.stdout, &search.stderr).map_err(|error| {
                 io::Error::other(format!("{error:?} from {}", key.compiler.to_string_lossy()))
@@ -97,16 +110,16 @@ impl Asker {
             return Vec::new();
         };
         let ask = |questions: &[Question]| {
-            let output = run(
-                key,
-                request.cwd,
-                &["-w", "-E", "-P", "-"],
-                &scan::questions_input(questions),
-            )
-            .ok()?;
+            let output = self
+                .run(
+                    key,
+                    request.cwd,
+                    &["-w", "-E", "-P", "-"],
+                    &scan::questions_input(questions),
+                )
+                .ok()?;
             output
-                .status
-                .success()
+                .succeeded
                 .then(|| scan::answers(questions.len(), &output.stdout))
         };
         if let Some(values) = ask(questions) {
@@ -126,6 +139,61 @@ impl Asker {
     #[must_use]
     pub fn files() -> Machine {
         Machine::now()
+    }
+}
+
+/// What a compiler printed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Output {
+    succeeded: bool,
+    stdout: Vec<u8>,
+    stderr: Vec<u8>,
+}
+
+impl Output {
+    /// As text: whether it succeeded, how much there is, and that.
+    fn kept(&self) -> Vec<u8> {
+        let head = format!("{} {}\n", u8::from(self.succeeded), self.stdout.len());
+        [head.as_bytes(), &self.stdout, &self.stderr].concat()
+    }
+
+    fn read_kept(text: &[u8]) -> Option<Self> {
+        let end = text.iter().position(|&b| b == b'\n')?;
+        let head = std::str::from_utf8(&text[..end]).ok()?;
+        let (succeeded, len) = head.split_once(' ')?;
+        let (stdout, stderr) = text[end + 1..].split_at_checked(len.parse().ok()?)?;
+        Some(Self {
+            succeeded: succeeded == "1",
+            stdout: stdout.to_vec(),
+            stderr: stderr.to_vec(),
+        })
+    }
+}
+
+impl Asker {
+    fn run(&self, key: &Key, cwd: &Path, more: &[&str], input: &[u8]) -> io::Result<Output> {
+        let Some(keep) = &self.keep else {
+            return run(key, cwd, more, input);
+        };
+        let mut question = key.compiler.as_encoded_bytes().to_vec();
+        let words = key.words.iter().map(|word| word.as_encoded_bytes());
+        for word in words
+            .chain(more.iter().map(|word| word.as_bytes()))
+            .chain([key.cwd.as_encoded_bytes(), input])
+        {
+            question.push(0);
+            question.extend_from_slice(word);
+        }
+        let path = keep.join(format!("asked-{:016x}", fnv(&question)));
+        if let Some(output) = fs::read(&path)
+            .ok()
+            .and_then(|text| Output::read_kept(&text))
+        {
+            return Ok(output);
+        }
+        let output = run(key, cwd, more, input)?;
+        fs::write(&path, output.kept())?;
+        Ok(output)
     }
 }
 
@@ -157,5 +225,9 @@ fn run(key: &Key, cwd: &Path, more: &[&str], input: &[u8]) -> io::Result<Output>
     let output = child.wait_with_output()?;
     // A compiler that stops reading has said what it had to say.
     drop(writer.join());
-    Ok(output)
+    Ok(Output {
+        succeeded: output.status.success(),
+        stdout: output.stdout,
+        stderr: output.stderr,
+    })
 }

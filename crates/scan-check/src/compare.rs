@@ -69,7 +69,7 @@ pub struct Totals {
 ///
 /// When a compiler cannot be run.
 pub fn compare(units: &[Unit], plan: &Plan, say: &mut dyn FnMut(&str)) -> io::Result<Totals> {
-    let mut asker = Asker::default();
+    let mut asker = Asker::keeping(plan.keep.clone());
     if let Some(choice) = plan.blind {
         asker.scanner.blind(choice);
     }

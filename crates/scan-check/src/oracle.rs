@@ -227,7 +227,8 @@ pub(crate) fn children_ms() -> f64 {
     (field(13) + field(14)) * 10.0
 }
 
-fn fnv(bytes: &[u8]) -> u64 {
+/// A number for a name of a file.
+pub(crate) fn fnv(bytes: &[u8]) -> u64 {
     bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, &b| {
         (hash ^ u64::from(b)).wrapping_mul(0x100_0000_01b3)
     })
