@@ -47,6 +47,8 @@ pub struct Totals {
     pub needed: usize,
     /// Files found beyond them.
     pub extra: usize,
+    /// Conditions of unknown value.
+    pub unknown: usize,
     /// CPU of scans with nothing known in the beginning, in milliseconds.
     pub first_ms: f64,
     /// CPU of scans when only text between directives of the sources has changed.
@@ -244,6 +246,7 @@ fn judge(
     }
     totals.needed += needed.len();
     totals.extra += extra.len();
+    totals.unknown += found.unknown.len();
 }
 
 fn unknown(found: &Scan) -> Vec<String> {
@@ -336,8 +339,9 @@ impl Totals {
             )
         });
         format!(
-            "files per unit {:.0}; units that the compiler rejects {}; CPU per unit: first scan {:.3} ms, text changed {:.3} ms, directive changed {:.3} ms{scan_deps}; memory {} KiB",
+            "files per unit {:.0}; unknown conditions per unit {:.2}; units that the compiler rejects {}; CPU per unit: first scan {:.3} ms, text changed {:.3} ms, directive changed {:.3} ms{scan_deps}; memory {} KiB",
             self.needed as f64 / self.units.max(1) as f64,
+            self.unknown as f64 / self.units.max(1) as f64,
             self.failed,
             mean(self.first_ms),
             mean(self.steady_ms),
