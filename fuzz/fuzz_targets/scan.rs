@@ -4,7 +4,9 @@
 
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
     match bytes.split_first() {
-        Some((0..128, rest)) => scan::check::program(rest),
+        Some((0..128, rest)) => {
+            scan::check::program(rest);
+        }
         Some((_, rest)) => scan::check::bytes(rest),
         None => {}
     }

@@ -5,7 +5,7 @@
 
 use memchr::memmem;
 
-use crate::parsed::Mode;
+use crate::mode::Mode;
 use crate::text::is_space;
 
 /// Something in a line of text.

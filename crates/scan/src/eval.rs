@@ -30,7 +30,7 @@ pub(crate) fn direct(
     tokens: &[Token],
     store: &Store,
     cxx: bool,
-    state: &State,
+    state: &mut State,
 ) -> Result<Value, NotDirect> {
     let mut it = Eval {
         tokens,
@@ -54,7 +54,7 @@ struct Eval<'a> {
     store: &'a Store,
     cxx: bool,
     answers: &'a [Value],
-    direct: Option<&'a State>,
+    direct: Option<&'a mut State>,
     depth: u32,
 }
 
@@ -72,7 +72,8 @@ impl Eval<'_> {
 
     fn peek(&self) -> Name {
         match self.tokens.get(self.at) {
-            Some(token) if token.kind == Kind::Punct => operator_of(token.name),
+            Some(token) if token.kind == Kind::Punct => token.name,
+            Some(token) if token.kind == Kind::Word && self.cxx => operator_of(token.name),
             _ => names::EMPTY,
         }
     }
@@ -179,16 +180,18 @@ impl Eval<'_> {
     }
 
     fn word(&mut self, token: Token) -> Result<Value> {
-        let undefined = || Ok(Some(Int::truth(self.cxx && token.name == names::TRUE)));
-        let Some(direct) = self.direct else {
-            return undefined();
-        };
-        if token.name == names::DEFINED {
-            return self.defined(direct);
+        if self.cxx && operator_of(token.name) != token.name {
+            return Err(NotDirect);
         }
-        match self.binding(direct, token.name).unpack() {
-            Bound::Undefined if self.peek() == names::OPEN => Err(NotDirect),
-            Bound::Undefined => undefined(),
+        let undefined = Ok(Some(Int::truth(self.cxx && token.name == names::TRUE)));
+        if self.direct.is_some() && token.name == names::DEFINED {
+            return self.defined();
+        }
+        match self.binding(token.name).unpack() {
+            Bound::Undefined if self.direct.is_some() && self.peek() == names::OPEN => {
+                Err(NotDirect)
+            }
+            Bound::Undefined => undefined,
             Bound::Def(def) => match self.store.known_def(def).and_then(|it| it.number) {
                 Some(number) => Ok(Some(number)),
                 None => Err(NotDirect),
@@ -197,7 +200,7 @@ impl Eval<'_> {
         }
     }
 
-    fn defined(&mut self, state: &State) -> Result<Value> {
+    fn defined(&mut self) -> Result<Value> {
         let parenthesis = self.eat(names::OPEN);
         let name = match self.tokens.get(self.at) {
             Some(token) if token.kind == Kind::Word => token.name,
@@ -207,11 +210,17 @@ impl Eval<'_> {
         if parenthesis && !self.eat(names::CLOSE) {
             return Err(NotDirect);
         }
-        Ok(state.is_defined(self.binding(state, name)).map(Int::truth))
+        let binding = self.binding(name);
+        let state = self.direct.as_ref().ok_or(NotDirect)?;
+        Ok(state.is_defined(binding).map(Int::truth))
     }
 
-    fn binding(&self, state: &State, name: Name) -> Binding {
-        state.seen(name, &self.store.names)
+    /// What a name stands for; after expansion, nothing.
+    fn binding(&mut self, name: Name) -> Binding {
+        match &mut self.direct {
+            Some(state) => state.seen(name, &self.store.names),
+            None => Binding::UNDEFINED,
+        }
     }
 }
 
@@ -280,8 +289,8 @@ fn chosen(condition: Value, yes: Value, no: Value) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::mode::Mode;
     use crate::names::Names;
-    use crate::parsed::Mode;
 
     fn check(line: &str, expect: Option<u64>) {
         check_in(line, false, expect);
@@ -360,7 +369,7 @@ mod tests {
         let mut value = |line: &str| {
             let id = store.add_text(line.as_bytes(), Mode::default());
             let tokens = store.text(id);
-            direct(&tokens, &store, false, &state)
+            direct(&tokens, &store, false, &mut state)
         };
         assert_eq!(
             value("defined(FOUR) && FOUR >= 4 && !NONE"),

@@ -104,9 +104,11 @@ impl Scratch {
 #[derive(Debug)]
 pub(crate) struct Expander<'a> {
     pub(crate) store: &'a mut Store,
-    pub(crate) state: &'a State,
+    pub(crate) state: &'a mut State,
     pub(crate) place: Place,
     pub(crate) questions: Vec<Question>,
+    /// The result depends on where the header is included from, or in which compile.
+    pub(crate) is_of_place: bool,
     budget: &'a mut Budget,
     scratch: &'a mut Scratch,
     depth: u32,
@@ -139,7 +141,7 @@ impl Source {
 impl<'a> Expander<'a> {
     pub(crate) fn new(
         store: &'a mut Store,
-        state: &'a State,
+        state: &'a mut State,
         place: Place,
         budget: &'a mut Budget,
         scratch: &'a mut Scratch,
@@ -151,6 +153,7 @@ impl<'a> Expander<'a> {
             state,
             place,
             questions: Vec::new(),
+            is_of_place: false,
             budget,
             scratch,
             depth: 0,
@@ -244,7 +247,7 @@ impl<'a> Expander<'a> {
     }
 
     /// What a name stands for here.
-    pub(crate) fn binding(&self, name: Name) -> Binding {
+    pub(crate) fn binding(&mut self, name: Name) -> Binding {
         self.state.seen(name, &self.store.names)
     }
 
@@ -320,7 +323,8 @@ impl<'a> Expander<'a> {
                 return Err(Stop::Malformed);
             }
         }
-        Ok(match self.state.is_defined(self.binding(token.name)) {
+        let binding = self.binding(token.name);
+        Ok(match self.state.is_defined(binding) {
             Some(value) => {
                 let name = self.store.names.intern(if value { b"1" } else { b"0" });
                 Token {
@@ -346,7 +350,7 @@ impl<'a> Expander<'a> {
                 });
                 return Ok(());
             }
-            let list = if it.body.iter().any(|t| t.kind == Kind::Paste) {
+            let list = if it.pastes {
                 List::Own(self.substitute(it, &it.body, &mut Vec::new(), token.space)?)
             } else {
                 List::Body(Arc::clone(it))

@@ -1,12 +1,15 @@
 //! A fast hash for trusted, bounded tables, and one for the identity of content within one process.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasherDefault, Hasher};
 
 const SEED: u64 = 0x517c_c1b7_2722_0a95;
 
 /// A map keyed by small integers or tuples of them.
 pub(crate) type FastMap<K, V> = HashMap<K, V, BuildHasherDefault<Fast>>;
+
+/// A set of them.
+pub(crate) type FastSet<K> = HashSet<K, BuildHasherDefault<Fast>>;
 
 /// Multiplies and rotates; good enough where keys are our own numbers.
 #[derive(Debug, Default, Clone, Copy)]

@@ -35,7 +35,24 @@ pub const UNKNOWN_NOTED_MAX: usize = 1000;
 pub const FILE_BYTES_MAX: u64 = 256 << 20;
 
 /// Bytes kept between scans, roughly; everything is forgotten when there are more.
-pub const MEMORY_BYTES_MAX: usize = 256 << 20;
+pub const MEMORY_BYTES_MAX: usize = 224 << 20;
+
+/// Macros read and changed that are listed in one scan, at 12 bytes each: the largest real units need some 200,000. A
+/// scan that needs more remembers no headers from there on.
+pub const LOG_EVENTS_MAX: usize = 4_000_000;
+
+/// Places looked at and files used that are listed in one scan, at some 16 bytes each. The answer of a scan that needs
+/// more is not remembered.
+pub const TRAIL_STEPS_MAX: usize = 2_000_000;
+
+/// Bytes of remembered visits of headers. Beyond it those go that were not of use lately.
+pub const VISITS_BYTES_MAX: usize = 64 << 20;
+
+/// Visits remembered of one header: for different macros, or found in different ways.
+pub const VISITS_PER_HEADER_MAX: usize = 8;
+
+/// Directives and includes that a visit must have taken to be remembered: less is followed as fast as compared.
+pub const VISIT_STEPS_MIN: u64 = 24;
 
 const _: () = assert!(
     FILE_BYTES_MAX < u32::MAX as u64,

@@ -8,8 +8,9 @@ use memchr::memmem;
 
 use crate::embedded::{self, Embedded};
 use crate::hash;
+use crate::mode::Mode;
 use crate::names::{self, Name};
-use crate::parsed::{Directive, How, Mode, Parsed, TextId, Unfollowed};
+use crate::parsed::{Directive, How, Parsed, Unfollowed};
 use crate::store::Store;
 use crate::text::{self, Text, is_space, is_word, is_word_start};
 
@@ -20,7 +21,9 @@ pub(crate) fn parse(bytes: Vec<u8>, mode: Mode, store: &mut Store) -> Parsed {
 
 /// Assembler source that is not preprocessed: only what the assembler itself reads.
 pub(crate) fn parse_assembler(bytes: Vec<u8>, mode: Mode, store: &mut Store) -> Parsed {
-    run(bytes, Mode { asm: true, ..mode }, store, false)
+    let mut out = run(bytes, Mode { asm: true, ..mode }, store, false);
+    out.mode.asm = mode.asm;
+    out
 }
 
 /// Text whose preprocessing is done: only the assembler's reads are left.
@@ -36,12 +39,22 @@ pub(crate) fn parse_preprocessed(bytes: Vec<u8>, mode: Mode, store: &mut Store) 
 }
 
 fn run(bytes: Vec<u8>, mode: Mode, store: &mut Store, directives: bool) -> Parsed {
+    let trigraphs = memmem::find(&bytes, b"??").is_some();
     let src = text::prepare(bytes, mode);
+    let matters = Mode {
+        trigraphs,
+        ..Mode::mattering(&src)
+    };
+    let mode = mode.within(matters);
     let mut parser = Parser {
         text: Text::new(&src, mode),
         mode,
         store,
-        out: Parsed::default(),
+        out: Parsed {
+            mode,
+            matters,
+            ..Parsed::default()
+        },
         open: Vec::new(),
         word: Vec::new(),
         rest: Vec::new(),
@@ -456,43 +469,6 @@ fn header_in(text: &[u8]) -> Option<(&[u8], bool)> {
     let close = if text[start] == b'"' { b'"' } else { b'>' };
     let len = text[start + 1..].iter().position(|&b| b == close)?;
     Some((&text[start + 1..start + 1 + len], close == b'>'))
-}
-
-/// Hash of everything in a file that matters to a scan: equal prints give equal scans.
-pub(crate) fn print(parsed: &Parsed, store: &Store) -> u64 {
-    let mut bytes = Vec::with_capacity(parsed.directives.len() * 16);
-    let text = |id: TextId, bytes: &mut Vec<u8>| {
-        bytes.extend(hash::bytes64(store.text_bytes(id)).to_le_bytes())
-    };
-    for directive in &parsed.directives {
-        match directive {
-            Directive::Define { name, def } => {
-                bytes.push(b'd');
-                bytes.extend(name.0.to_le_bytes());
-                bytes.extend(store.def_hash(*def).to_le_bytes());
-            }
-            Directive::If { text: id, next } => {
-                bytes.push(b'i');
-                bytes.extend(next.to_le_bytes());
-                text(*id, &mut bytes);
-            }
-            Directive::Elif { text: id, next } => {
-                bytes.push(b'e');
-                bytes.extend(next.to_le_bytes());
-                text(*id, &mut bytes);
-            }
-            Directive::Computed { text: id, how } => {
-                bytes.extend([b'c', *how as u8]);
-                text(*id, &mut bytes);
-            }
-            other => bytes.extend(format!("{other:?}").into_bytes()),
-        }
-    }
-    bytes.extend(format!("{}{}{}", parsed.date, parsed.time, parsed.timestamp).into_bytes());
-    if parsed.directives.contains(&Directive::Once) {
-        bytes.extend(parsed.content.to_le_bytes());
-    }
-    hash::bytes64(&bytes)
 }
 
 fn index(n: usize) -> u32 {

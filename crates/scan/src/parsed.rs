@@ -1,28 +1,10 @@
 //! What is kept of a source file: its directives, and the few other things in it that make a compile read files.
 
+use crate::mode::Mode;
 use crate::names::Name;
 
-/// How a file is cut into tokens; depends on the language and its version only.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
-pub(crate) struct Mode {
-    /// `R"(…)"` is a literal.
-    pub(crate) raw_strings: bool,
-    /// `1'000` is a number.
-    pub(crate) separators: bool,
-    /// `??=` is `#`.
-    pub(crate) trigraphs: bool,
-    /// `//` starts a comment.
-    pub(crate) line_comments: bool,
-    /// `and`, `true` and their like are not identifiers.
-    pub(crate) cxx: bool,
-    /// Assembler: directives with unknown names are comments.
-    pub(crate) asm: bool,
-    /// `import` and `module` at the start of a line have a meaning.
-    pub(crate) modules: bool,
-}
-
 /// A line to be tokenised when it is first needed; an index into the store.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct TextId(pub(crate) u32);
 
 /// A macro definition; an index into the store.
@@ -118,6 +100,10 @@ pub(crate) struct Parsed {
     pub(crate) directives: Vec<Directive>,
     /// Line of each directive, from 1.
     pub(crate) lines: Vec<u32>,
+    /// How the file was cut, as far as it matters to it.
+    pub(crate) mode: Mode,
+    /// The flags of a mode that matter to it.
+    pub(crate) matters: Mode,
     /// There is a `#pragma once`.
     pub(crate) once: bool,
     pub(crate) date: bool,
@@ -128,6 +114,17 @@ pub(crate) struct Parsed {
 }
 
 impl Parsed {
+    /// Whether parsing in a mode would give the same.
+    pub(crate) fn is_for(&self, mode: Mode) -> bool {
+        mode.within(self.matters) == self.mode
+    }
+
+    /// Whether a scan cannot tell two files apart but by the numbers of their lines.
+    pub(crate) fn does_the_same(&self, other: &Self) -> bool {
+        let flags = |it: &Self| (it.date, it.time, it.timestamp, it.mode, it.matters);
+        flags(self) == flags(other) && self.directives == other.directives
+    }
+
     /// Bytes held, roughly.
     pub(crate) fn memory(&self) -> usize {
         self.directives.len() * (size_of::<Directive>() + 4) + 200

@@ -108,6 +108,16 @@ pub struct Dates {
     pub timestamp: bool,
 }
 
+impl Dates {
+    pub(crate) fn or(self, other: Self) -> Self {
+        Self {
+            date: self.date || other.date,
+            time: self.time || other.time,
+            timestamp: self.timestamp || other.timestamp,
+        }
+    }
+}
+
 /// Work done by a scan.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Work {
@@ -117,6 +127,8 @@ pub struct Work {
     pub directives: u64,
     /// The answer is that of an earlier scan, checked.
     pub replayed: bool,
+    /// Headers whose effect is that of an earlier visit, checked; what that visit took is counted above.
+    pub visits_replayed: u32,
 }
 
 /// The answer.

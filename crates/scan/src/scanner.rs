@@ -5,20 +5,26 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::expand::Scratch;
-use crate::files::{Files, Found, Stamp};
+use crate::files::Files;
 use crate::hash::FastMap;
-use crate::limits::{FILE_BYTES_MAX, MEMORY_BYTES_MAX};
+use crate::limits::{MEMORY_BYTES_MAX, VISIT_STEPS_MIN};
+use crate::lookups::Lookups;
 use crate::memo::Memos;
+use crate::mode::Mode;
 use crate::names::Name;
 use crate::options::{Change, Language, Options};
 use crate::parse;
-use crate::parsed::{Mode, Parsed};
+use crate::parsed::Parsed;
+use crate::reads::{Desk, Reading, Reads};
 use crate::report::{Doubt, Scan};
 use crate::state::State;
 use crate::store::Store;
 use crate::toolchain::{Family, Question, Toolchain};
+use crate::trail::Trail;
 use crate::tree::{NodeId, Tree};
+use crate::visits::Visits;
 use crate::walk::Walk;
+use crate::walk::used::Used;
 
 /// A toolchain that a scanner knows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -39,31 +45,8 @@ pub struct Request<'a> {
     pub language_path: &'a [PathBuf],
 }
 
-/// What a file is read as.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) enum Reading {
-    Source,
-    Assembler,
-    Preprocessed,
-}
-
-/// A parsed file, whatever its path.
-type Read = (Stamp, Mode, Reading, Arc<Parsed>);
-
 /// Definitions of a command line.
 type Lines = (Vec<u8>, Mode, Arc<Parsed>);
-
-/// A parsed file at a path.
-#[derive(Debug)]
-struct Entry {
-    stamp: Stamp,
-    mode: Mode,
-    reading: Reading,
-    /// The scan that may use it, when it may not be used in others.
-    only_in: Option<u32>,
-    parsed: Arc<Parsed>,
-    once: Option<Name>,
-}
 
 #[derive(Debug)]
 pub(crate) struct Known {
@@ -83,16 +66,21 @@ pub struct Scanner {
     pub(crate) tree: Tree,
     pub(crate) memos: Memos,
     pub(crate) toolchains: Vec<Known>,
-    entries: Vec<Option<Entry>>,
-    /// Parsed files by inode and device.
-    by_stamp: FastMap<(u64, u64), Vec<Read>>,
+    pub(crate) reads: Reads,
+    pub(crate) lookups: Lookups,
+    pub(crate) visits: Visits,
     /// Parsed command lines by their hash.
     lines: FastMap<u64, Vec<Lines>>,
-    parsed_bytes: usize,
-    scans: u32,
+    lines_bytes: usize,
+    pub(crate) trail: Trail,
+    /// Files that this scan has used, and asked for.
+    pub(crate) used: Used,
+    pub(crate) probed: Used,
     pub(crate) scratch: Scratch,
     /// Take some conditions for unknown, as this number says.
     pub(crate) blind: Option<u64>,
+    /// Visits of headers are kept from so many steps on.
+    pub(crate) visit_steps_min: u64,
     /// Bytes to keep at most.
     memory_max: usize,
 }
@@ -121,13 +109,17 @@ impl Scanner {
             tree: Tree::new(),
             memos: Memos::default(),
             toolchains: Vec::new(),
-            entries: Vec::new(),
-            by_stamp: FastMap::default(),
+            reads: Reads::default(),
+            lookups: Lookups::default(),
+            visits: Visits::default(),
             lines: FastMap::default(),
-            parsed_bytes: 0,
-            scans: 0,
+            lines_bytes: 0,
+            trail: Trail::default(),
+            used: Used::default(),
+            probed: Used::default(),
             scratch: Scratch::default(),
             blind: None,
+            visit_steps_min: VISIT_STEPS_MIN,
             memory_max,
         }
     }
@@ -152,15 +144,6 @@ impl Scanner {
         id
     }
 
-    /// The same, if it is the first one.
-    pub(crate) fn learn_once(&mut self, toolchain: Toolchain) -> ToolchainId {
-        if self.toolchains.is_empty() {
-            self.learn(toolchain)
-        } else {
-            ToolchainId(0)
-        }
-    }
-
     /// Makes answers of a compiler known, for [`Scan::questions`].
     pub fn answer(&mut self, toolchain: ToolchainId, answers: &[(Question, u64)]) {
         let known = &mut self.toolchains[toolchain.0];
@@ -178,8 +161,8 @@ impl Scanner {
         if self.memory() > self.memory_max {
             self.forget();
         }
-        self.scans += 1;
         self.tree.start_scan();
+        self.trail.clear();
         self.state.reset();
         Walk::scan(self, files, request)
     }
@@ -187,7 +170,13 @@ impl Scanner {
     /// For tests: takes every eighth condition for unknown, chosen by a number. Answers grow, and must not shrink.
     pub fn blind(&mut self, choice: u64) {
         self.memos.forget();
+        self.visits.forget();
         self.blind = Some(choice);
+    }
+
+    /// For tests: remembers every visit of a header, however small.
+    pub fn remember_every_visit(&mut self) {
+        self.visit_steps_min = 0;
     }
 
     /// Bytes held, roughly.
@@ -196,16 +185,21 @@ impl Scanner {
         self.store.memory()
             + self.tree.memory()
             + self.memos.memory()
-            + self.parsed_bytes
-            + self.entries.len() * size_of::<Option<Entry>>()
+            + self.reads.memory()
+            + self.lookups.memory()
+            + self.visits.memory()
+            + self.state.log.memory()
+            + self.lines_bytes
     }
 
     /// Forgets everything but the toolchains.
     pub fn forget(&mut self) {
         let toolchains = std::mem::take(&mut self.toolchains);
-        let blind = self.blind;
-        *self = Self::with_memory(self.memory_max);
-        self.blind = blind;
+        *self = Self {
+            blind: self.blind,
+            visit_steps_min: self.visit_steps_min,
+            ..Self::with_memory(self.memory_max)
+        };
         for old in toolchains {
             let id = self.learn(old.toolchain);
             self.answer(id, &old.given);
@@ -297,7 +291,7 @@ impl Scanner {
             return Arc::clone(parsed);
         }
         let parsed = Arc::new(parse::parse(text.clone(), mode, &mut self.store));
-        self.parsed_bytes += parsed.memory() + text.len();
+        self.lines_bytes += parsed.memory() + text.len();
         self.lines
             .entry(hash)
             .or_default()
@@ -305,7 +299,7 @@ impl Scanner {
         parsed
     }
 
-    /// A file's directives. Its node must have been looked at in this scan.
+    /// A file's directives.
     pub(crate) fn parsed(
         &mut self,
         files: &mut dyn Files,
@@ -313,103 +307,17 @@ impl Scanner {
         mode: Mode,
         reading: Reading,
     ) -> Result<Arc<Parsed>, Doubt> {
-        let index = node.0 as usize;
-        if self.entries.len() <= index {
-            self.entries.resize_with(index + 1, || None);
-        }
-        let found = self.tree.look(node, files);
-        let stamp = if let Found::File(stamp) = found {
-            stamp
-        } else {
-            Stamp::default()
-        };
-        if let Some(entry) = &self.entries[index]
-            && (entry.stamp, entry.mode, entry.reading) == (stamp, mode, reading)
-            && entry.only_in.is_none_or(|scan| scan == self.scans)
-        {
-            return Ok(Arc::clone(&entry.parsed));
-        }
-        let settled = self.tree.is_settled(node) && found != Found::Null;
-        let same = self
-            .by_stamp
-            .get(&(stamp.ino, stamp.dev))
-            .filter(|_| settled);
-        let same = same.and_then(|list| {
-            list.iter()
-                .find(|it| (it.0, it.1, it.2) == (stamp, mode, reading))
-        });
-        let parsed = match same {
-            Some((.., parsed)) => Arc::clone(parsed),
-            None => {
-                let parsed = self.read(files, node, found, mode, reading)?;
-                if settled {
-                    let list = self.by_stamp.entry((stamp.ino, stamp.dev)).or_default();
-                    list.push((stamp, mode, reading, Arc::clone(&parsed)));
-                }
-                parsed
-            }
-        };
-        let only_in = (!settled).then_some(self.scans);
-        self.entries[index] = Some(Entry {
-            stamp,
-            mode,
-            reading,
-            only_in,
-            parsed: Arc::clone(&parsed),
-            once: None,
-        });
-        Ok(parsed)
+        let (reads, mut desk) = self.desk(files);
+        reads.parsed(&mut desk, node, mode, reading)
     }
 
-    fn read(
-        &mut self,
-        files: &mut dyn Files,
-        node: NodeId,
-        found: Found,
-        mode: Mode,
-        reading: Reading,
-    ) -> Result<Arc<Parsed>, Doubt> {
-        let spelled = || String::from_utf8_lossy(self.tree.spelled(node)).into_owned();
-        let bytes = match found {
-            Found::Null => Vec::new(),
-            Found::File(stamp) if stamp.size > FILE_BYTES_MAX => {
-                return Err(Doubt::Limit("FILE_BYTES_MAX"));
-            }
-            _ => files
-                .read(self.tree.path(node))
-                .ok_or_else(|| Doubt::Unreadable(spelled()))?,
+    /// What was read, and what reading takes.
+    pub(crate) fn desk<'a>(&'a mut self, files: &'a mut dyn Files) -> (&'a mut Reads, Desk<'a>) {
+        let desk = Desk {
+            tree: &mut self.tree,
+            store: &mut self.store,
+            files,
         };
-        if bytes.len() as u64 > FILE_BYTES_MAX {
-            return Err(Doubt::Limit("FILE_BYTES_MAX"));
-        }
-        let parsed = Arc::new(match reading {
-            Reading::Source => parse::parse(bytes, mode, &mut self.store),
-            Reading::Assembler => parse::parse_assembler(bytes, mode, &mut self.store),
-            Reading::Preprocessed => parse::parse_preprocessed(bytes, mode, &mut self.store),
-        });
-        self.parsed_bytes += parsed.memory();
-        Ok(parsed)
-    }
-
-    /// The unspeakable name that is marked when a file must not be entered again.
-    pub(crate) fn once(&mut self, node: NodeId, family: Family) -> Name {
-        let entry = self.entries[node.0 as usize]
-            .as_mut()
-            .expect("the file was parsed in this scan");
-        if let Some(name) = entry.once {
-            return name;
-        }
-        let stamp = entry.stamp;
-        // GCC takes files of equal time and content for the same; Clang goes by the inode.
-        let key = match family {
-            Family::Gcc if entry.parsed.once => format!(
-                "\0once {} {} {}",
-                stamp.size, stamp.mtime_ns, entry.parsed.content
-            ),
-            _ => format!("\0once {} {}", stamp.dev, stamp.ino),
-        };
-        let name = self.store.names.intern(key.as_bytes());
-        entry.once = Some(name);
-        name
+        (&mut self.reads, desk)
     }
 }

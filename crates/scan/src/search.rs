@@ -1,10 +1,11 @@
 //! The search path of one compile, and looking a header up in it.
 
 use crate::files::{Files, Found};
-use crate::hash::FastMap;
+use crate::lookups::{Lookups, PathId};
 use crate::names::{Name, Names};
 use crate::options::{Group, Options};
 use crate::toolchain::Family;
+use crate::trail::{Look, Trail};
 use crate::tree::{NodeId, Tree};
 
 /// Where the directory is that a file was found in; decides where `#include_next` goes on.
@@ -26,17 +27,14 @@ pub(crate) struct Wanted {
     pub(crate) next: bool,
 }
 
-/// Directories in order: those for quoted names only come first.
-#[derive(Debug, Default)]
+/// Directories in order: those for quoted names only come first. Equal ones are kept once, by [`Lookups`].
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct SearchPath {
-    dirs: Vec<NodeId>,
+    pub(crate) dirs: Vec<NodeId>,
     angled_from: u32,
     embed: Vec<NodeId>,
-    /// Named on the command line, and not there.
-    pub(crate) missing: Vec<NodeId>,
     quote_ignores_source: bool,
-    family: Option<Family>,
-    found: FastMap<(u32, Name), Option<(NodeId, u32)>>,
+    family: Family,
     /// Where assemblers look: the `-I` directories.
     assembler: Vec<NodeId>,
 }
@@ -62,17 +60,15 @@ pub(crate) struct World<'a> {
     pub(crate) tree: &'a mut Tree,
     pub(crate) names: &'a mut Names,
     pub(crate) files: &'a mut dyn Files,
+    pub(crate) trail: &'a mut Trail,
 }
 
 impl SearchPath {
     /// Builds the path as compilers do: what is missing is left out, as is what comes again later as a system
-    /// directory.
-    pub(crate) fn new(from: &Sources<'_>, world: &mut World<'_>) -> Self {
-        let mut it = Self {
-            quote_ignores_source: from.options.quote_ignores_source,
-            family: Some(from.family),
-            ..Self::default()
-        };
+    /// directory. The second value is what is named on the command line and missing.
+    pub(crate) fn new(from: &Sources<'_>, world: &mut World<'_>) -> (Self, Vec<NodeId>) {
+        let mut missing = Vec::new();
+        let mut embed = Vec::new();
         let mut lists: [Vec<(NodeId, (u64, u64))>; 4] = Default::default();
         let options = from
             .options
@@ -89,37 +85,46 @@ impl SearchPath {
                 Group::System => &mut lists[2],
                 Group::After => &mut lists[3],
                 Group::Embed => {
-                    it.embed.push(node);
+                    embed.push(node);
                     continue;
                 }
                 Group::Framework => continue,
             };
+            world.trail.look(Look::Node(node));
             match world.tree.look(node, world.files) {
                 Found::Dir(stamp) => list.push((node, (stamp.dev, stamp.ino))),
-                _ if named => it.missing.push(node),
+                _ if named => missing.push(node),
                 _ => {}
             }
         }
         let [quote, bracket, mut system, after] = lists;
-        it.assembler = bracket.iter().map(|dir| dir.0).collect();
+        let mut assembler: Vec<NodeId> = bracket.iter().map(|dir| dir.0).collect();
         for dir in &from.options.assembler_dirs {
-            it.assembler
-                .push(world.tree.root(from.cwd, dir, world.names));
+            assembler.push(world.tree.root(from.cwd, dir, world.names));
         }
         system.extend(after);
         let system = unique(system, &[], None);
         let mut rest = unique(bracket, &system, None);
         rest.extend(system);
         let quote = unique(quote, &[], rest.first().map(|dir| dir.1));
-        it.angled_from = u32::try_from(quote.len()).expect("few directories");
-        it.dirs = quote.into_iter().chain(rest).map(|dir| dir.0).collect();
-        it
+        let it = Self {
+            angled_from: u32::try_from(quote.len()).expect("few directories"),
+            dirs: quote.into_iter().chain(rest).map(|dir| dir.0).collect(),
+            embed,
+            quote_ignores_source: from.options.quote_ignores_source,
+            family: from.family,
+            assembler,
+        };
+        (it, missing)
     }
+}
 
+impl Lookups {
     /// Where the compiler finds a header that is included by `from`, which was found `at` and is the source if
     /// `primary`.
     pub(crate) fn find(
         &mut self,
+        path: PathId,
         wanted: Wanted,
         from: (NodeId, At, bool),
         world: &mut World<'_>,
@@ -129,19 +134,20 @@ impl SearchPath {
             let file = world.tree.child(node, wanted.header, world.names);
             return Ok(readable(file, world)?.then_some((file, At::Nowhere)));
         }
-        let start = if wanted.angled { self.angled_from } else { 0 };
+        let it = self.path(path);
+        let start = if wanted.angled { it.angled_from } else { 0 };
         if wanted.next && !primary {
             match at {
-                At::Entry(entry) => return self.in_path(wanted.header, entry + 1, world),
-                At::Beside if self.family == Some(Family::Gcc) => {
-                    return self.in_path(wanted.header, 0, world);
+                At::Entry(entry) => return self.in_path(path, entry + 1, wanted.header, world),
+                At::Beside if it.family == Family::Gcc => {
+                    return self.in_path(path, 0, wanted.header, world);
                 }
                 // Clang then starts again from the beginning.
                 At::Beside | At::Nowhere => {}
             }
         }
         if !wanted.angled
-            && !self.quote_ignores_source
+            && !it.quote_ignores_source
             && let Some(dir) = world.tree.parent(node)
         {
             let file = world.tree.child(dir, wanted.header, world.names);
@@ -149,12 +155,13 @@ impl SearchPath {
                 return Ok(Some((file, At::Beside)));
             }
         }
-        self.in_path(wanted.header, start, world)
+        self.in_path(path, start, wanted.header, world)
     }
 
     /// A file that the command line wants included: looked for in the working directory first.
     pub(crate) fn find_named(
         &mut self,
+        path: PathId,
         header: Name,
         here: NodeId,
         world: &mut World<'_>,
@@ -163,32 +170,36 @@ impl SearchPath {
         if readable(file, world)? {
             return Ok(Some((file, At::Beside)));
         }
-        self.in_path(header, 0, world)
+        self.in_path(path, 0, header, world)
     }
 
     /// A directory of precompiled headers that the compiler would look into for a header.
     pub(crate) fn find_directory(
         &self,
+        path: PathId,
         wanted: Wanted,
         beside: Option<NodeId>,
         world: &mut World<'_>,
     ) -> Option<NodeId> {
         let beside = beside.filter(|_| !wanted.angled);
+        let path = self.path(path);
         let start = if wanted.angled {
-            self.angled_from as usize
+            path.angled_from as usize
         } else {
             0
         };
-        let mut nodes = beside.into_iter().chain(self.dirs[start..].iter().copied());
+        let mut nodes = beside.into_iter().chain(path.dirs[start..].iter().copied());
         nodes.find_map(|dir| {
             let node = world.tree.child(dir, wanted.header, world.names);
+            world.trail.look(Look::Node(node));
             matches!(world.tree.look(node, world.files), Found::Dir(_)).then_some(node)
         })
     }
 
     /// What `#embed` finds.
     pub(crate) fn find_embed(
-        &mut self,
+        &self,
+        path: PathId,
         wanted: Wanted,
         from: NodeId,
         world: &mut World<'_>,
@@ -198,7 +209,8 @@ impl SearchPath {
         } else {
             world.tree.parent(from)
         };
-        for dir in beside.into_iter().chain(self.embed.iter().copied()) {
+        let embed = &self.path(path).embed;
+        for dir in beside.into_iter().chain(embed.iter().copied()) {
             let file = world.tree.child(dir, wanted.header, world.names);
             if readable(file, world)? {
                 return Ok(Some((file, At::Nowhere)));
@@ -209,42 +221,20 @@ impl SearchPath {
 
     /// What the assembler finds for `.incbin` and `.include`.
     pub(crate) fn find_assembler(
-        &mut self,
+        &self,
+        path: PathId,
         file: Name,
         here: NodeId,
         world: &mut World<'_>,
     ) -> Result<Option<NodeId>, Unreadable> {
-        for dir in std::iter::once(here).chain(self.assembler.iter().copied()) {
+        let dirs = &self.path(path).assembler;
+        for dir in std::iter::once(here).chain(dirs.iter().copied()) {
             let file = world.tree.child(dir, file, world.names);
             if readable(file, world)? {
                 return Ok(Some(file));
             }
         }
         Ok(None)
-    }
-
-    fn in_path(
-        &mut self,
-        header: Name,
-        start: u32,
-        world: &mut World<'_>,
-    ) -> Result<Option<(NodeId, At)>, Unreadable> {
-        let answer = match self.found.get(&(start, header)) {
-            Some(answer) => *answer,
-            None => {
-                let mut answer = None;
-                for (index, &dir) in (0u32..).zip(&self.dirs).skip(start as usize) {
-                    let file = world.tree.child(dir, header, world.names);
-                    if readable(file, world)? {
-                        answer = Some((file, index));
-                        break;
-                    }
-                }
-                self.found.insert((start, header), answer);
-                answer
-            }
-        };
-        Ok(answer.map(|(file, index)| (file, At::Entry(index))))
     }
 }
 
@@ -268,6 +258,12 @@ fn unique(
 
 /// Whether a path is a file. A directory of that name is passed over.
 fn readable(node: NodeId, world: &mut World<'_>) -> Result<bool, Unreadable> {
+    world.trail.look(Look::Node(node));
+    is_file(node, world)
+}
+
+/// The same without a trace of the look.
+pub(crate) fn is_file(node: NodeId, world: &mut World<'_>) -> Result<bool, Unreadable> {
     match world.tree.look(node, world.files) {
         Found::File(_) | Found::Null => Ok(true),
         Found::Absent | Found::Dangling | Found::Dir(_) => Ok(false),

@@ -5,8 +5,9 @@
 //! name. `#pragma once` marks, `push_macro` stacks and compiler options changed by pragmas are bound to names that no
 //! source can spell, so that joining and taking back work for them too.
 
-use crate::hash::FastMap;
+use crate::hash::{FastMap, FastSet};
 use crate::limits::ALTERNATIVES_MAX;
+use crate::macro_log::MacroLog;
 use crate::names::{Name, Names};
 use crate::parsed::DefId;
 use crate::toolchain::{OPTIMIZE_PREFIXES, TARGET_PREFIXES, is_changed_by};
@@ -65,10 +66,16 @@ pub(crate) struct State {
     journal: Vec<(Name, Binding)>,
     /// Conditionals of unknown value around the current point.
     unsure: u32,
+    /// Such conditionals seen in this scan.
+    unsure_seen: u32,
+    /// What is read and changed.
+    pub(crate) log: MacroLog,
     sets: Vec<Box<[Binding]>>,
     set_index: FastMap<Vec<Binding>, u32>,
     /// Entries of `push_macro` stacks: what was pushed, and the stack below.
     stacks: Vec<(Binding, Binding)>,
+    /// The unspeakable names that hold stacks.
+    stack_names: FastSet<Name>,
     /// Unspeakable names, marked while pragmas have changed the compiler's options: by target, by optimisation.
     changed: [Name; 2],
 }
@@ -80,9 +87,12 @@ impl State {
             touched: Vec::new(),
             journal: Vec::new(),
             unsure: 0,
+            unsure_seen: 0,
+            log: MacroLog::default(),
             sets: Vec::new(),
             set_index: FastMap::default(),
             stacks: Vec::new(),
+            stack_names: FastSet::default(),
             changed: [names.intern(b"\0target"), names.intern(b"\0optimize")],
         }
     }
@@ -93,6 +103,7 @@ impl State {
             self.now[name.0 as usize] = Binding::UNDEFINED;
         }
         self.journal.clear();
+        self.log.clear();
         self.sets.clear();
         self.set_index.clear();
         self.stacks.clear();
@@ -114,8 +125,16 @@ impl State {
             .unwrap_or(Binding::UNDEFINED)
     }
 
+    /// What a name stands for, where that matters to what is done next.
+    pub(crate) fn read(&mut self, name: Name) -> Binding {
+        let binding = self.get(name);
+        self.log.read(name, binding);
+        binding
+    }
+
     /// Gives a name a new meaning.
     pub(crate) fn set(&mut self, name: Name, binding: Binding) {
+        self.log.change(name);
         let index = name.0 as usize;
         if index >= self.now.len() {
             self.reserve(index + 1);
@@ -131,6 +150,11 @@ impl State {
             self.touched.push(name);
         }
         *slot = binding;
+    }
+
+    /// Conditionals of unknown value so far.
+    pub(crate) fn unsure_seen(&self) -> u32 {
+        self.unsure_seen
     }
 
     /// Whether the current point may not be reached by the compiler.
@@ -159,6 +183,7 @@ impl State {
     /// Starts a conditional of unknown value. The mark is for [`Self::end_group`] and [`Self::join`].
     pub(crate) fn start_unsure(&mut self) -> usize {
         self.unsure += 1;
+        self.unsure_seen += 1;
         self.journal.len()
     }
 
@@ -252,13 +277,15 @@ impl State {
     /// `#pragma push_macro`; `stack` is the unspeakable name that holds the stack of `name`.
     pub(crate) fn push(&mut self, name: Name, stack: Name) {
         let index = u32::try_from(self.stacks.len()).expect("bounded by the directives of a scan");
-        self.stacks.push((self.get(name), self.get(stack)));
+        let pushed = (self.read(name), self.read(stack));
+        self.stacks.push(pushed);
+        self.stack_names.insert(stack);
         self.set(stack, Binding(index + 1));
     }
 
     /// `#pragma pop_macro`. A stack that is not known leaves the name with anything.
     pub(crate) fn pop(&mut self, name: Name, stack: Name) {
-        match self.get(stack).unpack() {
+        match self.read(stack).unpack() {
             Bound::Undefined => {}
             Bound::Def(DefId(index)) => {
                 let (pushed, below) = self.stacks[index as usize];
@@ -277,15 +304,74 @@ impl State {
         self.changed
     }
 
+    /// Whether pragmas have changed options of the compiler here.
+    pub(crate) fn is_changed(&self) -> bool {
+        self.changed
+            .iter()
+            .any(|&it| self.get(it) != Binding::UNDEFINED)
+    }
+
     /// What a name stands for, when the compiler may itself have defined or undefined it because of a pragma.
-    pub(crate) fn seen(&self, name: Name, names: &Names) -> Binding {
-        let [target, optimize] = self.changed.map(|it| self.get(it) != Binding::UNDEFINED);
-        if target && is_changed_by(TARGET_PREFIXES, names.text(name))
-            || optimize && is_changed_by(OPTIMIZE_PREFIXES, names.text(name))
-        {
-            return Binding::ANYTHING;
+    pub(crate) fn seen(&mut self, name: Name, names: &Names) -> Binding {
+        if self.is_changed() {
+            let [target, optimize] = self.changed.map(|it| self.read(it) != Binding::UNDEFINED);
+            if target && is_changed_by(TARGET_PREFIXES, names.text(name))
+                || optimize && is_changed_by(OPTIMIZE_PREFIXES, names.text(name))
+            {
+                return Binding::ANYTHING;
+            }
         }
-        self.get(name)
+        self.read(name)
+    }
+
+    /// What a visit of a header depends on and what it does to macros, if that can be said without the tables of this
+    /// scan.
+    pub(crate) fn since(&mut self, mark: crate::macro_log::Mark) -> Option<Effect> {
+        let (reads, changes) = self.log.since(mark);
+        let changes: Vec<(Name, Binding)> = changes
+            .into_iter()
+            .map(|name| (name, self.get(name)))
+            .collect();
+        // What is on a stack, and which sets there are, is of this scan.
+        let lasts = |(name, binding): &(Name, Binding)| match binding.unpack() {
+            Bound::Several(_) => false,
+            Bound::Undefined => true,
+            _ => !self.stack_names.contains(name),
+        };
+        (reads.iter().all(lasts) && changes.iter().all(lasts)).then(|| Effect {
+            reads: reads.into(),
+            changes: changes.into(),
+        })
+    }
+}
+
+/// What a visit of a header depends on, and what it leaves behind.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Effect {
+    pub(crate) reads: Box<[(Name, Binding)]>,
+    pub(crate) changes: Box<[(Name, Binding)]>,
+}
+
+impl Effect {
+    /// Whether the macros are as they were.
+    pub(crate) fn fits(&self, state: &State) -> bool {
+        self.reads
+            .iter()
+            .all(|&(name, binding)| state.get(name) == binding)
+    }
+
+    /// Does it again.
+    pub(crate) fn apply(&self, state: &mut State) {
+        for &(name, binding) in &self.reads {
+            state.log.read(name, binding);
+        }
+        for &(name, binding) in &self.changes {
+            state.set(name, binding);
+        }
+    }
+
+    pub(crate) fn memory(&self) -> usize {
+        (self.reads.len() + self.changes.len()) * size_of::<(Name, Binding)>()
     }
 }
 

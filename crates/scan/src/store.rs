@@ -1,10 +1,14 @@
 //! The tables that parsed files share: spellings, macro definitions, and lines not yet cut into tokens.
+//!
+//! Lines are kept once: definitions with the same text have the same number, so that comparing what macros stand for is
+//! comparing numbers, whatever file, compiler or compile they come from.
 
 use std::sync::Arc;
 
 use crate::hash;
+use crate::mode::Mode;
 use crate::names::{Name, Names};
-use crate::parsed::{DefId, Mode, TextId};
+use crate::parsed::{DefId, TextId};
 use crate::token::{self, Token};
 
 /// A macro, cut into tokens when it is first expanded.
@@ -17,6 +21,8 @@ pub(crate) struct Macro {
     pub(crate) body: Vec<Token>,
     /// The value of a body that is one integer literal.
     pub(crate) number: Option<crate::value::Int>,
+    /// There is a `##` in the body.
+    pub(crate) pastes: bool,
 }
 
 #[derive(Debug)]
@@ -27,13 +33,81 @@ struct Line<T> {
     cut: Option<Arc<T>>,
 }
 
+/// Lines of one kind, each kept once.
+#[derive(Debug)]
+struct Lines<T> {
+    all: Vec<Line<T>>,
+    /// Open addressing, a power of two long; a line's number plus one, 0 where free.
+    slots: Vec<u32>,
+}
+
+impl<T> Lines<T> {
+    fn new() -> Self {
+        Self {
+            all: Vec::new(),
+            slots: vec![0; 1 << 10],
+        }
+    }
+
+    fn intern(&mut self, arena: &mut Vec<u8>, text: &[u8], mode: Mode) -> u32 {
+        let mode = mode.of_line(text);
+        let mask = self.slots.len() - 1;
+        let mut at = hash::bytes32(text) as usize & mask;
+        while self.slots[at] != 0 {
+            let number = self.slots[at] - 1;
+            let line = &self.all[number as usize];
+            if line.len as usize == text.len() && line.mode == mode && line.bytes(arena) == text {
+                return number;
+            }
+            at = (at + 1) & mask;
+        }
+        let number = index(self.all.len());
+        self.all.push(Line {
+            start: index(arena.len()),
+            len: index(text.len()),
+            mode,
+            cut: None,
+        });
+        arena.extend_from_slice(text);
+        self.slots[at] = number + 1;
+        if self.all.len() * 2 > self.slots.len() {
+            self.grow(arena);
+        }
+        number
+    }
+
+    fn grow(&mut self, arena: &[u8]) {
+        let len = self.slots.len() * 2;
+        let mask = len - 1;
+        let mut slots = vec![0; len];
+        for (number, line) in (1u32..).zip(&self.all) {
+            let mut at = hash::bytes32(line.bytes(arena)) as usize & mask;
+            while slots[at] != 0 {
+                at = (at + 1) & mask;
+            }
+            slots[at] = number;
+        }
+        self.slots = slots;
+    }
+
+    fn memory(&self) -> usize {
+        self.all.len() * size_of::<Line<T>>() + self.slots.len() * 4
+    }
+}
+
+impl<T> Line<T> {
+    fn bytes<'a>(&self, arena: &'a [u8]) -> &'a [u8] {
+        &arena[self.start as usize..][..self.len as usize]
+    }
+}
+
 /// Shared tables; indices into them stay valid until everything is forgotten at once.
 #[derive(Debug)]
 pub(crate) struct Store {
     pub(crate) names: Names,
     arena: Vec<u8>,
-    texts: Vec<Line<Vec<Token>>>,
-    defs: Vec<Line<Macro>>,
+    texts: Lines<Vec<Token>>,
+    defs: Lines<Macro>,
     cut_tokens: usize,
 }
 
@@ -42,57 +116,34 @@ impl Store {
         Self {
             names: Names::new(),
             arena: Vec::new(),
-            texts: Vec::new(),
-            defs: Vec::new(),
+            texts: Lines::new(),
+            defs: Lines::new(),
             cut_tokens: 0,
         }
     }
 
     /// Keeps a line for later.
     pub(crate) fn add_text(&mut self, line: &[u8], mode: Mode) -> TextId {
-        let it = Self::line(&mut self.arena, line, mode);
-        self.texts.push(it);
-        TextId(index(self.texts.len() - 1))
+        TextId(self.texts.intern(&mut self.arena, line, mode))
     }
 
     /// Keeps a definition: everything after the name of the macro.
     pub(crate) fn add_def(&mut self, rest: &[u8], mode: Mode) -> DefId {
-        let it = Self::line(&mut self.arena, rest, mode);
-        self.defs.push(it);
-        DefId(index(self.defs.len() - 1))
-    }
-
-    fn line<T>(arena: &mut Vec<u8>, text: &[u8], mode: Mode) -> Line<T> {
-        let start = index(arena.len());
-        arena.extend_from_slice(text);
-        Line {
-            start,
-            len: index(text.len()),
-            mode,
-            cut: None,
-        }
-    }
-
-    /// The bytes of a definition.
-    pub(crate) fn def_bytes(&self, def: DefId) -> &[u8] {
-        let it = &self.defs[def.0 as usize];
-        &self.arena[it.start as usize..][..it.len as usize]
+        DefId(self.defs.intern(&mut self.arena, rest, mode))
     }
 
     /// The bytes of a line.
     pub(crate) fn text_bytes(&self, text: TextId) -> &[u8] {
-        let it = &self.texts[text.0 as usize];
-        &self.arena[it.start as usize..][..it.len as usize]
+        self.texts.all[text.0 as usize].bytes(&self.arena)
     }
 
     /// The tokens of a line.
     pub(crate) fn text(&mut self, text: TextId) -> Arc<Vec<Token>> {
-        let it = &mut self.texts[text.0 as usize];
+        let it = &mut self.texts.all[text.0 as usize];
         if let Some(cut) = &it.cut {
             return Arc::clone(cut);
         }
-        let bytes = &self.arena[it.start as usize..][..it.len as usize];
-        let cut = Arc::new(token::cut(bytes, it.mode, &mut self.names));
+        let cut = Arc::new(token::cut(it.bytes(&self.arena), it.mode, &mut self.names));
         self.cut_tokens += cut.len() + 8;
         it.cut = Some(Arc::clone(&cut));
         cut
@@ -100,36 +151,56 @@ impl Store {
 
     /// A definition that has been looked at before, without sharing it.
     pub(crate) fn known_def(&self, def: DefId) -> Option<&Macro> {
-        self.defs[def.0 as usize].cut.as_deref()
+        self.defs.all[def.0 as usize].cut.as_deref()
     }
 
     /// A definition, cut.
     pub(crate) fn def(&mut self, def: DefId) -> Arc<Macro> {
-        let it = &mut self.defs[def.0 as usize];
+        let it = &mut self.defs.all[def.0 as usize];
         if let Some(cut) = &it.cut {
             return Arc::clone(cut);
         }
-        let bytes = &self.arena[it.start as usize..][..it.len as usize];
-        let cut = Arc::new(token::cut_macro(bytes, it.mode, &mut self.names));
+        let cut = token::cut_macro(it.bytes(&self.arena), it.mode, &mut self.names);
+        let cut = Arc::new(cut);
         self.cut_tokens += cut.body.len() + 16;
         it.cut = Some(Arc::clone(&cut));
         cut
-    }
-
-    /// Hash of the bytes of a definition, the same for equal definitions.
-    pub(crate) fn def_hash(&self, def: DefId) -> u64 {
-        hash::bytes64(self.def_bytes(def))
     }
 
     /// Bytes held, roughly.
     pub(crate) fn memory(&self) -> usize {
         self.names.memory()
             + self.arena.len()
-            + (self.texts.len() + self.defs.len()) * size_of::<Line<Macro>>()
+            + self.texts.memory()
+            + self.defs.memory()
             + self.cut_tokens * size_of::<Token>()
     }
 }
 
 fn index(n: usize) -> u32 {
     u32::try_from(n).expect("memory is bounded far below this")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn equal_lines_have_one_number() {
+        let mut store = Store::new();
+        let cxx = Mode {
+            raw_strings: true,
+            separators: true,
+            cxx: true,
+            ..Mode::default()
+        };
+        let many: Vec<DefId> = (0..5000)
+            .map(|n: u32| store.add_def(n.to_string().as_bytes(), Mode::default()))
+            .collect();
+        for (n, def) in many.iter().enumerate() {
+            assert_eq!(store.add_def(n.to_string().as_bytes(), cxx), *def);
+        }
+        let number = |store: &mut Store, mode| store.add_text(b"1'0", mode);
+        assert_ne!(number(&mut store, cxx), number(&mut store, Mode::default()));
+    }
 }

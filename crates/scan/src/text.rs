@@ -5,7 +5,7 @@
 
 use memchr::{memchr, memchr_iter, memmem};
 
-use crate::parsed::Mode;
+use crate::mode::Mode;
 
 /// Source bytes, ending in a newline, with a position.
 #[derive(Debug)]

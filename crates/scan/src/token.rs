@@ -1,7 +1,7 @@
 //! Preprocessing tokens, and cutting a line into them.
 
+use crate::mode::Mode;
 use crate::names::{self, Name, Names};
-use crate::parsed::Mode;
 use crate::store::Macro;
 use crate::text::{is_space, is_word, is_word_start};
 use crate::value;
@@ -9,7 +9,7 @@ use crate::value;
 /// What a token is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
-    /// An identifier, which may be a macro.
+    /// An identifier, which may be a macro; in C++ also `and` and its like, which are operators in a condition.
     Word,
     /// An identifier that was the name of a macro while that macro was being expanded: never a macro again.
     Painted,
@@ -50,12 +50,6 @@ const LONG: &[&[u8]] = &[
     b"^=", b"&=", b"|=", b"<:", b":>", b"<%", b"%>", b"%:",
 ];
 
-/// Words that are operators in C++. Sorted.
-const ALTERNATIVES: &[&[u8]] = &[
-    b"and", b"and_eq", b"bitand", b"bitor", b"compl", b"not", b"not_eq", b"or", b"or_eq", b"xor",
-    b"xor_eq",
-];
-
 /// The operator that a word of C++ stands for; other names stand for themselves.
 pub(crate) fn operator_of(name: Name) -> Name {
     match name {
@@ -84,9 +78,6 @@ pub(crate) fn cut(line: &[u8], mode: Mode, names: &mut Names) -> Vec<Token> {
         }
         let (kind, len) = token_at(&line[at..], mode);
         let text = &line[at..at + len];
-        // Such a word is an operator, but keeps its spelling for `#` and for names of headers.
-        let operator = kind == Kind::Word && mode.cxx && ALTERNATIVES.binary_search(&text).is_ok();
-        let kind = if operator { Kind::Punct } else { kind };
         let name = match text {
             b"%:%:" => names.intern(b"##"),
             b"%:" => names.intern(b"#"),
@@ -223,11 +214,13 @@ pub(crate) fn cut_macro(rest: &[u8], mode: Mode, names: &mut Names) -> Macro {
         }
         _ => None,
     };
+    let pastes = body.iter().any(|token| token.kind == Kind::Paste);
     Macro {
         params,
         variadic,
         body,
         number,
+        pastes,
     }
 }
 
@@ -292,10 +285,5 @@ mod tests {
             &["a", "and", "not", "b", "##", "c"],
         );
         check("a and b", false, &["a", "and", "b"]);
-    }
-
-    #[test]
-    fn alternative_words_are_sorted() {
-        assert!(ALTERNATIVES.windows(2).all(|pair| pair[0] < pair[1]));
     }
 }

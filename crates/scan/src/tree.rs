@@ -3,6 +3,8 @@
 //! Every path is a node with a number. Within one scan a node is looked at once. Between scans a path that was absent
 //! stays so as long as its directory is unchanged, which is looked at once for all that is missing in it; whatever
 //! exists is looked at again. A directory's *epoch* is a number that changes whenever the directory may have changed.
+//! Scans are numbered, and every node knows in which one it was last seen to be another: what an earlier scan concluded
+//! holds while that is not after it.
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
@@ -30,6 +32,10 @@ struct Node {
     parent: Option<NodeId>,
     /// The scan that looked last.
     checked: u32,
+    /// The last scan that saw something else here than the scan before: another file, a directory, nothing.
+    moved: u32,
+    /// The same, or a file with another content.
+    changed: u32,
     found: Found,
     settled: bool,
     /// Epoch of the parent when the path was seen to be absent.
@@ -46,8 +52,6 @@ pub(crate) struct Tree {
     children: FastMap<(NodeId, Name), NodeId>,
     scan: u32,
     last_epoch: u64,
-    /// Paths looked at in this scan, in order.
-    trace: Vec<NodeId>,
     bytes: usize,
 }
 
@@ -59,7 +63,6 @@ impl Tree {
             children: FastMap::default(),
             scan: 0,
             last_epoch: NO_DIRECTORY,
-            trace: Vec::new(),
             bytes: 0,
         }
     }
@@ -67,12 +70,11 @@ impl Tree {
     /// Starts a scan: everything must be looked at again.
     pub(crate) fn start_scan(&mut self) {
         self.scan += 1;
-        self.trace.clear();
     }
 
-    /// Paths looked at since [`Self::start_scan`].
-    pub(crate) fn trace(&self) -> &[NodeId] {
-        &self.trace
+    /// The number of this scan, from 1.
+    pub(crate) fn scan(&self) -> u32 {
+        self.scan
     }
 
     /// A path as written on the command line.
@@ -131,6 +133,8 @@ impl Tree {
             cut,
             parent,
             checked: 0,
+            moved: 0,
+            changed: 0,
             found: Found::Absent,
             settled: false,
             absent_in: None,
@@ -171,7 +175,6 @@ impl Tree {
         if it.checked == self.scan {
             return it.found;
         }
-        self.trace.push(node);
         let (known_absent, parent) = (it.absent_in, it.parent);
         // The directory is looked at before what is in it: a file that appears between the two is then at worst seen
         // with the older stamp of the directory, and looked for again by the next scan.
@@ -188,6 +191,18 @@ impl Tree {
             files.look(&self.nodes[node.0 as usize].path)
         };
         let it = &mut self.nodes[node.0 as usize];
+        // What was not settled may have changed without getting another stamp.
+        if it.checked == 0 || it.found != found || !it.settled || !settled {
+            let same_kind = match (it.found, found) {
+                (Found::File(_), Found::File(_)) => true,
+                (Found::Dir(old), Found::Dir(new)) => (old.dev, old.ino) == (new.dev, new.ino),
+                (old, new) => old == new,
+            };
+            if it.checked == 0 || !same_kind {
+                it.moved = self.scan;
+            }
+            it.changed = self.scan;
+        }
         it.checked = self.scan;
         it.found = found;
         it.settled = settled;
@@ -195,9 +210,16 @@ impl Tree {
         found
     }
 
-    /// What the last look at a node found.
-    pub(crate) fn last(&self, node: NodeId) -> Found {
-        self.nodes[node.0 as usize].found
+    /// Looks at a path, and says the last scan that saw something else there, whatever is in the file or directory.
+    pub(crate) fn moved(&mut self, node: NodeId, files: &mut dyn Files) -> u32 {
+        self.look(node, files);
+        self.nodes[node.0 as usize].moved
+    }
+
+    /// The same, counting other content of a file.
+    pub(crate) fn changed(&mut self, node: NodeId, files: &mut dyn Files) -> u32 {
+        self.look(node, files);
+        self.nodes[node.0 as usize].changed
     }
 
     /// Whether the last look at a node may be relied upon in later scans.

@@ -2,40 +2,49 @@
 //! is not known.
 
 mod condition;
+mod finish;
 mod follow;
 mod include;
+mod replay;
+pub(crate) mod used;
 
 use std::os::unix::ffi::OsStrExt;
 use std::sync::Arc;
 
 use crate::files::{Files, Found};
-use crate::hash::FastMap;
 use crate::limits::EXPANSION_TOKENS_MAX;
-use crate::memo::Memos;
+use crate::lookups::{Lookups, PathId};
+use crate::memo::{Key, Memo};
+use crate::mode::Mode;
 use crate::names::Name;
 use crate::options::{Language, Options};
-use crate::parsed::{How, Mode, Parsed};
-use crate::report::{Doubt, FileUse, Scan, Why};
-use crate::scanner::{Reading, Request, Scanner, ToolchainId};
+use crate::parsed::{How, Parsed};
+use crate::reads::Reading;
+use crate::report::{Dates, Doubt, Scan, Why};
+use crate::scanner::{Request, Scanner, ToolchainId};
 use crate::search::{At, SearchPath, Sources, Wanted, World};
 use crate::state::Binding;
 use crate::toolchain::Family;
+use crate::trail::{self, Look};
 use crate::tree::NodeId;
 
 /// A scan in progress.
 pub(crate) struct Walk<'a> {
     scanner: &'a mut Scanner,
     files: &'a mut dyn Files,
-    path: SearchPath,
+    path: PathId,
     toolchain: ToolchainId,
     family: Family,
     mode: Mode,
+    /// How the source is read.
+    reading: Reading,
     /// `#elifdef` is certainly a directive.
     elifdef: bool,
     here: NodeId,
     base_file: Name,
-    used: FastMap<NodeId, usize>,
     uses: Vec<Use>,
+    unknown: Vec<Unknown>,
+    /// What is found, but for files and unknown conditions.
     out: Scan,
     tokens_left: u64,
     depth: u32,
@@ -44,6 +53,12 @@ pub(crate) struct Walk<'a> {
     /// The next file is the first that is included, where precompiled headers count.
     first: bool,
     stopped: bool,
+    /// What the visit of the current header has so far.
+    inner: replay::Inner,
+    /// Things done that cannot be done again from memory.
+    tainted: u32,
+    /// Answers of the compiler that were used.
+    answers_used: u32,
 }
 
 /// A file of the set.
@@ -51,8 +66,25 @@ pub(crate) struct Walk<'a> {
 pub(crate) struct Use {
     pub(crate) node: NodeId,
     pub(crate) from: Option<usize>,
-    pub(crate) line: u32,
+    /// Which directive of that file, from 1; 0 when none.
+    pub(crate) spot: u32,
     pub(crate) why: Why,
+}
+
+/// A condition of unknown value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Unknown {
+    pub(crate) file: usize,
+    pub(crate) spot: u32,
+}
+
+/// A directive being followed.
+#[derive(Debug, Clone, Copy)]
+struct Spot {
+    /// Its number in its file, from 1.
+    number: u32,
+    /// Its line, from 1.
+    line: u32,
 }
 
 /// A file being walked.
@@ -99,60 +131,68 @@ impl<'a> Walk<'a> {
             known.toolchain.c,
             known.toolchain.cxx,
         );
+        let reading = match language {
+            Language::Source(_) | Language::AssemblerWithCpp => Reading::Source,
+            Language::Assembler => Reading::Assembler,
+            Language::Preprocessed => Reading::Preprocessed,
+        };
+        scanner.used.start(scanner.tree.scan());
+        scanner.probed.start(scanner.tree.scan());
         let mut walk = Self {
             mode: scanner.mode(request.toolchain, options),
-            path: SearchPath::default(),
+            path: PathId::default(),
+            reading,
             toolchain: request.toolchain,
             family,
             elifdef: c > 202_000 || cxx.is_some_and(|cxx| cxx > 202_002),
             here,
             base_file,
-            used: FastMap::default(),
             uses: Vec::new(),
+            unknown: Vec::new(),
             out,
             tokens_left: EXPANSION_TOKENS_MAX,
             depth: 0,
             imports: false,
             first: true,
             stopped: false,
+            inner: replay::Inner::default(),
+            tainted: 0,
+            answers_used: 0,
             scanner,
             files,
         };
-        walk.run(request, source, language);
+        walk.run(request, source);
         walk.finish()
     }
 
-    fn run(&mut self, request: &Request<'_>, source: NodeId, language: Language) {
-        let reading = match language {
-            Language::Source(_) | Language::AssemblerWithCpp => Reading::Source,
-            Language::Assembler => Reading::Assembler,
-            Language::Preprocessed => Reading::Preprocessed,
-        };
+    fn run(&mut self, request: &Request<'_>, source: NodeId) {
         if !matches!(
             self.scanner.tree.look(source, self.files),
             Found::File(_) | Found::Null
         ) {
             let name = String::from_utf8_lossy(self.scanner.tree.spelled(source)).into_owned();
-            self.out.doubts.push(Doubt::Missing(name));
-            return;
+            return self.doubt(Doubt::Missing(name));
         }
-        let parsed = match self.scanner.parsed(self.files, source, self.mode, reading) {
+        let parsed = self
+            .scanner
+            .parsed(self.files, source, self.mode, self.reading);
+        let parsed = match parsed {
             Ok(parsed) => parsed,
-            Err(doubt) => return self.out.doubts.push(doubt),
+            Err(doubt) => return self.doubt(doubt),
         };
-        let key = Memos::key(request, source, &parsed, &self.scanner.store);
-        if self.replay(&key) {
+        let key = Key::new(request, source);
+        if self.replay_all(&key, &parsed) {
             return;
         }
         self.search_path(request);
         self.note_use(Use {
             node: source,
             from: None,
-            line: 0,
+            spot: 0,
             why: Why::Source,
         });
         self.note_dates(&parsed);
-        if reading == Reading::Source {
+        if self.reading == Reading::Source {
             self.before_source(request.options, request.toolchain, source);
         }
         self.named_files(request.options);
@@ -163,27 +203,43 @@ impl<'a> Walk<'a> {
             renamed: None,
         };
         self.directives(&parsed, &mut here);
-        self.remember(key, source);
+        self.remember(key, parsed);
     }
 
-    /// Takes the answer of an earlier scan if everything that it saw is unchanged.
-    fn replay(&mut self, key: &crate::memo::Key) -> bool {
-        let Some(memo) = self.scanner.memos.get(key) else {
+    /// Takes the answer of an earlier scan if everything that it rests on is as it was.
+    fn replay_all(&mut self, key: &Key, source: &Parsed) -> bool {
+        let Some(memo) = self.scanner.memos.get(key, source) else {
             return false;
         };
-        if !memo.holds(&mut self.scanner.tree, self.files) {
+        // Doubts name lines.
+        if !memo.out.doubts.is_empty() && memo.source.lines != source.lines {
+            return false;
+        }
+        let files = memo.uses.iter().skip(1).map(|it| it.node);
+        if !self.holds(&memo.grounds, files, memo.scan) {
             return false;
         }
         self.uses = memo.uses.to_vec();
-        self.out = (*memo.out).clone();
+        self.unknown = memo.unknown.to_vec();
+        self.out = memo.out.clone();
         self.out.work.replayed = true;
         true
     }
 
-    fn remember(&mut self, key: crate::memo::Key, source: NodeId) {
-        self.scanner
-            .memos
-            .add(key, source, &self.scanner.tree, &self.uses, &self.out);
+    fn remember(&mut self, key: Key, source: Arc<Parsed>) {
+        if self.scanner.trail.is_full() {
+            return;
+        }
+        let memo = Memo {
+            key,
+            source,
+            grounds: self.scanner.trail.grounds_since(trail::Mark::default()),
+            uses: self.uses.as_slice().into(),
+            unknown: self.unknown.as_slice().into(),
+            out: self.out.clone(),
+            scan: self.scanner.tree.scan(),
+        };
+        self.scanner.memos.add(memo);
     }
 
     fn search_path(&mut self, request: &Request<'_>) {
@@ -201,13 +257,12 @@ impl<'a> Walk<'a> {
             system: &system,
             family: self.family,
         };
-        let (_, mut world) = self.world();
-        let path = SearchPath::new(&sources, &mut world);
+        let (lookups, mut world) = self.world();
+        let (path, missing) = SearchPath::new(&sources, &mut world);
+        let path = lookups.intern(path);
         self.path = path;
         let tree = &self.scanner.tree;
-        self.out.missing_dirs = self
-            .path
-            .missing
+        self.out.missing_dirs = missing
             .iter()
             .map(|&node| Arc::clone(tree.path(node)))
             .collect();
@@ -249,7 +304,7 @@ impl<'a> Walk<'a> {
                     Use {
                         node,
                         from: None,
-                        line: 0,
+                        spot: 0,
                         why: Why::Always,
                     },
                     How::Include,
@@ -266,14 +321,15 @@ impl<'a> Walk<'a> {
         let header = self.scanner.store.names.intern(name);
         let here = self.here;
         self.precompiled_beside(header, here);
-        let (path, mut world) = self.world();
-        let found = path.find_named(header, here, &mut world);
+        let path = self.path;
+        let (lookups, mut world) = self.world();
+        let found = lookups.find_named(path, header, here, &mut world);
         match self.readable(found) {
             Some((node, at)) => {
                 let it = Use {
                     node,
                     from: Some(nowhere.index),
-                    line: 0,
+                    spot: 0,
                     why: Why::CommandLine,
                 };
                 self.enter(node, at, it, How::Include);
@@ -290,73 +346,77 @@ impl<'a> Walk<'a> {
                 .scanner
                 .tree
                 .child(self.here, header, &mut self.scanner.store.names);
+            self.scanner.trail.look(Look::Node(node));
             if matches!(self.scanner.tree.look(node, self.files), Found::File(_)) {
                 self.note_use(Use {
                     node,
                     from: None,
-                    line: 0,
+                    spot: 0,
                     why: Why::Option,
                 });
             } else {
-                self.out
-                    .doubts
-                    .push(Doubt::Option(String::from_utf8_lossy(name).into_owned()));
+                self.doubt(Doubt::Option(String::from_utf8_lossy(name).into_owned()));
             }
         }
     }
 
-    /// The search path, and what it works on.
-    fn world(&mut self) -> (&mut SearchPath, World<'_>) {
-        let Scanner { tree, store, .. } = &mut *self.scanner;
-        (
-            &mut self.path,
-            World {
-                tree,
-                names: &mut store.names,
-                files: self.files,
-            },
-        )
+    /// What was looked for, and what looking takes.
+    fn world(&mut self) -> (&mut Lookups, World<'_>) {
+        let Scanner {
+            tree,
+            store,
+            lookups,
+            trail,
+            ..
+        } = &mut *self.scanner;
+        let world = World {
+            tree,
+            names: &mut store.names,
+            files: self.files,
+            trail,
+        };
+        (lookups, world)
     }
 
     fn note_use(&mut self, it: Use) -> usize {
-        let next = self.uses.len();
-        let index = *self.used.entry(it.node).or_insert(next);
-        if index == next {
-            self.uses.push(it);
+        self.scanner.trail.use_file(it);
+        if let Some(index) = self.scanner.used.get(it.node) {
+            return index;
         }
+        let index = self.uses.len();
+        self.scanner.used.set(it.node, index);
+        self.uses.push(it);
         index
     }
 
+    /// Notes a file that a condition asks for.
+    fn note_probe(&mut self, node: NodeId) {
+        self.scanner.trail.probe(node);
+        if self.scanner.probed.get(node).is_none() {
+            self.scanner.probed.set(node, 0);
+            let path = Arc::clone(self.scanner.tree.path(node));
+            self.out.probed.push(path);
+        }
+    }
+
     fn note_dates(&mut self, parsed: &Parsed) {
-        self.out.dates.date |= parsed.date;
-        self.out.dates.time |= parsed.time;
-        self.out.dates.timestamp |= parsed.timestamp;
+        self.add_dates(Dates {
+            date: parsed.date,
+            time: parsed.time,
+            timestamp: parsed.timestamp,
+        });
+    }
+
+    /// Notes why a file may be missing.
+    fn doubt(&mut self, doubt: Doubt) {
+        self.tainted += 1;
+        if !self.out.doubts.contains(&doubt) {
+            self.out.doubts.push(doubt);
+        }
     }
 
     fn limit(&mut self, name: &'static str) {
         self.stopped = true;
-        if !self.out.doubts.contains(&Doubt::Limit(name)) {
-            self.out.doubts.push(Doubt::Limit(name));
-        }
-    }
-
-    fn finish(mut self) -> Scan {
-        let tree = &self.scanner.tree;
-        self.out.files = self
-            .uses
-            .iter()
-            .map(|it| FileUse {
-                path: Arc::clone(tree.path(it.node)),
-                cut: tree.cut(it.node),
-                from: it.from,
-                line: it.line,
-                why: it.why,
-                stamp: match tree.last(it.node) {
-                    Found::File(stamp) => Some(stamp),
-                    _ => None,
-                },
-            })
-            .collect();
-        self.out
+        self.doubt(Doubt::Limit(name));
     }
 }

@@ -27,6 +27,9 @@ pub(super) const HEADERS: usize = 8;
 const DIRS: [&str; 3] = ["d0", "d1", "d2"];
 const MACROS: [&str; 6] = ["A", "B", "C", "D", "E", "F"];
 
+/// What programs ask of the compiler with `__has_builtin`.
+pub(super) const OPERANDS: [&str; 3] = ["__builtin_expect", "__builtin_none", "__builtin_memcpy"];
+
 /// A command line for the programs of [`tree`].
 pub const ARGS: &[&str] = &[
     "-Id0",
@@ -147,7 +150,7 @@ fn expression(dice: &mut Dice<'_>, depth: usize) -> String {
                 format!("__has_include({header})")
             }
             5 => {
-                let operand = dice.of(&["__builtin_expect", "__builtin_none", "__builtin_memcpy"]);
+                let operand = dice.of(&OPERANDS);
                 format!("__has_builtin({operand})")
             }
             _ => name.to_owned(),

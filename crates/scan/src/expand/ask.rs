@@ -20,12 +20,16 @@ impl Expander<'_> {
                     ..token
                 }));
             }
-            names::BASE_FILE => out.push(Token {
-                kind: Kind::String,
-                name: self.place.base_file,
-                ..token
-            }),
+            names::BASE_FILE => {
+                self.is_of_place = true;
+                out.push(Token {
+                    kind: Kind::String,
+                    name: self.place.base_file,
+                    ..token
+                });
+            }
             names::INCLUDE_LEVEL => {
+                self.is_of_place = true;
                 let name = self
                     .store
                     .names

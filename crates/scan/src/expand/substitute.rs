@@ -1,8 +1,8 @@
 //! A macro's body with its arguments put in: `#`, `##`, `__VA_OPT__`.
 
 use super::{Expander, Stop};
+use crate::mode::Mode;
 use crate::names;
-use crate::parsed::Mode;
 use crate::state::Binding;
 use crate::store::Macro;
 use crate::token::{Kind, Token, cut, is_punct};
@@ -149,7 +149,7 @@ impl Expander<'_> {
     }
 
     /// Whether expansion leaves a token as it is.
-    pub(super) fn is_plain(&self, token: Token) -> bool {
+    pub(super) fn is_plain(&mut self, token: Token) -> bool {
         token.kind != Kind::Word
             || (self.binding(token.name) == Binding::UNDEFINED
                 && !(token.name == names::DEFINED && self.place.condition))

@@ -1,15 +1,13 @@
 //! The values of conditions.
 
-use std::sync::Arc;
-
-use super::{Here, Use, Walk};
+use super::{Here, Spot, Unknown, Use, Walk};
 use crate::eval;
 use crate::expand::{self, Budget, Expander, Place, Stop};
 use crate::hash::bytes64;
 use crate::limits::{LINE_TOKENS_MAX, UNKNOWN_NOTED_MAX};
 use crate::names::{self, Name};
 use crate::parsed::{Directive, TextId};
-use crate::report::{UnknownCondition, Why};
+use crate::report::Why;
 use crate::search::Wanted;
 use crate::token::Token;
 use crate::toolchain::{Family, Question};
@@ -20,10 +18,10 @@ impl Walk<'_> {
         &mut self,
         directive: Directive,
         here: &Here,
-        line: u32,
+        spot: Spot,
     ) -> Option<bool> {
         let value = match directive {
-            _ if self.is_blind(here, line) => None,
+            _ if self.is_blind(here, spot.line) => None,
             Directive::Ifdef { name, .. } => self.defined(name),
             Directive::Ifndef { name, .. } => self.defined(name).map(|it| !it),
             Directive::Elifdef { name, negated, .. } if self.elifdef => {
@@ -34,13 +32,14 @@ impl Walk<'_> {
             }
             _ => None,
         };
-        if value.is_none() && self.out.unknown.len() < UNKNOWN_NOTED_MAX {
-            let unknown = UnknownCondition {
+        if value.is_none() {
+            self.tainted += 1;
+            let unknown = Unknown {
                 file: here.index,
-                line,
+                spot: spot.number,
             };
-            if !self.out.unknown.contains(&unknown) {
-                self.out.unknown.push(unknown);
+            if self.unknown.len() < UNKNOWN_NOTED_MAX && !self.unknown.contains(&unknown) {
+                self.unknown.push(unknown);
             }
         }
         value
@@ -54,9 +53,10 @@ impl Walk<'_> {
         })
     }
 
-    pub(super) fn defined(&self, name: Name) -> Option<bool> {
-        let state = &self.scanner.state;
-        state.is_defined(state.seen(name, &self.scanner.store.names))
+    pub(super) fn defined(&mut self, name: Name) -> Option<bool> {
+        let state = &mut self.scanner.state;
+        let binding = state.seen(name, &self.scanner.store.names);
+        state.is_defined(binding)
     }
 
     pub(super) fn value(&mut self, text: TextId, here: &Here) -> Value {
@@ -65,7 +65,7 @@ impl Walk<'_> {
             &tokens,
             &self.scanner.store,
             self.mode.cxx,
-            &self.scanner.state,
+            &mut self.scanner.state,
         ) {
             return value;
         }
@@ -92,13 +92,14 @@ impl Walk<'_> {
         let mut left = Budget::new(budget);
         let mut expander = Expander::new(
             &mut self.scanner.store,
-            &self.scanner.state,
+            &mut self.scanner.state,
             place,
             &mut left,
             &mut self.scanner.scratch,
         );
         let expanded = expander.expand(tokens);
         let questions = std::mem::take(&mut expander.questions);
+        self.tainted += u32::from(expander.is_of_place);
         self.tokens_left -= budget - left.tokens;
         if expanded == Err(Stop::Limit) {
             self.limit(match left.exhausted {
@@ -146,14 +147,11 @@ impl Walk<'_> {
                         self.note_use(Use {
                             node,
                             from: Some(here.index),
-                            line: 0,
+                            spot: 0,
                             why: Why::Probed,
                         });
                     }
-                    let path = Arc::clone(self.scanner.tree.path(node));
-                    if !self.out.probed.iter().any(|it| Arc::ptr_eq(it, &path)) {
-                        self.out.probed.push(path);
-                    }
+                    self.note_probe(node);
                 }
                 Some(Int::truth(found.is_some()))
             }
@@ -164,8 +162,10 @@ impl Walk<'_> {
                     .answers
                     .get(&(operator, operand))
                 {
+                    self.answers_used += 1;
                     return Some(Int::new(answer));
                 }
+                self.tainted += 1;
                 let text = |name| {
                     String::from_utf8_lossy(self.scanner.store.names.text(name)).into_owned()
                 };
@@ -184,8 +184,9 @@ impl Walk<'_> {
     /// 0 when there is no such file; whether it is empty, which makes the answer 2, and what its parameters mean is
     /// left open.
     pub(super) fn has_embed(&mut self, wanted: Wanted, here: &Here) -> Value {
-        let (path, mut world) = self.world();
-        match path.find_embed(wanted, here.node, &mut world) {
+        let path = self.path;
+        let (lookups, mut world) = self.world();
+        match lookups.find_embed(path, wanted, here.node, &mut world) {
             Ok(None) => Some(Int::new(0)),
             _ => None,
         }

@@ -1,6 +1,6 @@
 //! Following the directives of one file, group by group.
 
-use super::{Here, Walk};
+use super::{Here, Spot, Walk};
 use crate::limits::{COMPUTED_WAYS_MAX, DIRECTIVES_MAX};
 use crate::names::{self, Name};
 use crate::parsed::{Directive, Parsed, Unfollowed};
@@ -39,6 +39,10 @@ impl Walk<'_> {
             steps += 1;
             let line = parsed.lines[at];
             at += 1;
+            let spot = Spot {
+                number: u32::try_from(at).expect("files are shorter than 4 GiB"),
+                line,
+            };
             match directive {
                 Directive::Define { name, def } => {
                     // GCC and Clang refuse to redefine this one.
@@ -50,25 +54,25 @@ impl Walk<'_> {
                 Directive::If { next, .. }
                 | Directive::Ifdef { next, .. }
                 | Directive::Ifndef { next, .. } => {
-                    let value = self.condition(directive, here, line);
+                    let value = self.condition(directive, here, spot);
                     at = self.start(directive, value, next, at, &mut open);
                 }
                 Directive::Elif { next, .. }
                 | Directive::Elifdef { next, .. }
                 | Directive::Else { next } => {
-                    at = self.middle(directive, next, at, &mut open, (here, line));
+                    at = self.middle(directive, next, at, &mut open, (here, spot));
                 }
                 Directive::Endif => self.end(&mut open),
                 Directive::Include {
                     header,
                     angled,
                     how,
-                } => self.include(header, angled, how, here, line),
+                } => self.include(header, angled, how, here, spot),
                 Directive::Computed { text, how } => {
                     let mut ways = COMPUTED_WAYS_MAX;
-                    self.computed(text, how, here, line, &mut ways);
+                    self.computed(text, how, here, spot, &mut ways);
                 }
-                _ => self.other(directive, here, line),
+                _ => self.other(directive, here, spot),
             }
         }
         while !open.is_empty() {
@@ -80,12 +84,13 @@ impl Walk<'_> {
         }
     }
 
-    pub(super) fn other(&mut self, directive: Directive, here: &mut Here, line: u32) {
+    pub(super) fn other(&mut self, directive: Directive, here: &mut Here, spot: Spot) {
         match directive {
             // Clang ignores it in the source itself.
             Directive::Once if self.family == Family::Gcc || self.depth > 0 => {
-                let once = self.scanner.once(here.node, self.family);
-                self.scanner.state.set(once, Binding::MARKED);
+                if let Some(once) = self.once(here.node) {
+                    self.scanner.state.set(once, Binding::MARKED);
+                }
             }
             Directive::Push(name) => {
                 let stack = self.stack_of(name);
@@ -121,22 +126,19 @@ impl Walk<'_> {
                 }
             }
             Directive::Line(name) => here.renamed = Some((name != names::EMPTY).then_some(name)),
-            Directive::Asm { file, source } => self.assembler(file, source, here, line),
+            Directive::Asm { file, source } => self.assembler(file, source, here, spot),
             Directive::AsmComputed { text, source } => {
-                self.assembler_computed(text, source, here, line);
+                self.assembler_computed(text, source, here, spot);
             }
-            Directive::Doubt(what) => self.unfollowed(what, here, line),
+            Directive::Doubt(what) => self.unfollowed(what, here, spot),
             _ => {}
         }
     }
 
     /// Notes something that is not followed.
-    pub(super) fn unfollowed(&mut self, what: Unfollowed, here: &Here, line: u32) {
+    pub(super) fn unfollowed(&mut self, what: Unfollowed, here: &Here, spot: Spot) {
         let file = String::from_utf8_lossy(self.scanner.tree.spelled(here.node)).into_owned();
-        let doubt = Doubt::Unfollowed(what, format!("{file}:{line}"));
-        if !self.out.doubts.contains(&doubt) {
-            self.out.doubts.push(doubt);
-        }
+        self.doubt(Doubt::Unfollowed(what, format!("{file}:{}", spot.line)));
     }
 
     pub(super) fn stack_of(&mut self, name: Name) -> Name {
@@ -205,7 +207,7 @@ impl Walk<'_> {
         next: u32,
         at: usize,
         open: &mut [Open],
-        (here, line): (&Here, u32),
+        (here, spot): (&Here, Spot),
     ) -> usize {
         let next = next as usize;
         let Some(last) = open.last_mut() else {
@@ -229,7 +231,7 @@ impl Walk<'_> {
         }
         let value = match directive {
             Directive::Else { .. } => Some(true),
-            _ => self.condition(directive, here, line),
+            _ => self.condition(directive, here, spot),
         };
         if value == Some(false) {
             return next;

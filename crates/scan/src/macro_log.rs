@@ -1,0 +1,190 @@
+//! Which macros are read and which are given another meaning while headers are visited.
+//!
+//! A visit depends on the macros that were read in it before it changed them itself, and does to others what it left
+//! them as. Every read and every change is an event on a list; a visit is a stretch of it. An event is left out when the
+//! innermost visit has one of the kind for that name already, so that the list is about as long as there are macros in
+//! the visits, not as often as these are looked at.
+
+use crate::limits::LOG_EVENTS_MAX;
+use crate::names::Name;
+use crate::state::Binding;
+
+#[derive(Debug, Clone, Copy)]
+struct Event {
+    name: Name,
+    /// What was read; `None` for a change.
+    read: Option<Binding>,
+}
+
+/// Positions of the last events for a name, 0 for none.
+#[derive(Debug, Clone, Copy, Default)]
+struct Last {
+    any: u32,
+    change: u32,
+}
+
+/// The list of events. Positions count through all scans, so that those of earlier ones are seen to be old.
+#[derive(Debug, Default)]
+pub(crate) struct MacroLog {
+    events: Vec<Event>,
+    last: Vec<Last>,
+    /// Position of the first event of the list.
+    base: u32,
+    /// Position where the innermost visit starts; nothing is listed outside visits.
+    floor: Option<u32>,
+    full: bool,
+    /// For [`Self::since`]: by name, the last call that saw a read or a change.
+    seen: Vec<(u32, u32)>,
+    calls: u32,
+}
+
+/// Where a visit starts, and the one around it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Mark {
+    event: usize,
+    around: Option<u32>,
+}
+
+impl MacroLog {
+    /// Starts a scan.
+    pub(crate) fn clear(&mut self) {
+        self.base = self.position();
+        if self.base > u32::MAX / 2 {
+            self.base = 0;
+            self.last.fill(Last::default());
+        }
+        self.events.clear();
+        self.floor = None;
+        self.full = false;
+    }
+
+    /// Makes room for all names.
+    pub(crate) fn reserve(&mut self, names: usize) {
+        self.last.resize(names, Last::default());
+        self.seen.resize(names, (0, 0));
+    }
+
+    fn position(&self) -> u32 {
+        self.base + u32::try_from(self.events.len()).expect("bounded by LOG_EVENTS_MAX")
+    }
+
+    /// Starts a visit.
+    pub(crate) fn start(&mut self) -> Mark {
+        let around = self.floor.replace(self.position());
+        Mark {
+            event: self.events.len(),
+            around,
+        }
+    }
+
+    /// Ends a visit.
+    pub(crate) fn end(&mut self, mark: Mark) {
+        self.floor = mark.around;
+    }
+
+    /// Whether events are missing.
+    pub(crate) fn is_full(&self) -> bool {
+        self.full
+    }
+
+    /// A macro was looked at.
+    pub(crate) fn read(&mut self, name: Name, binding: Binding) {
+        let Some(floor) = self.floor else { return };
+        if let Some(last) = self.last.get_mut(name.0 as usize)
+            && last.any > floor
+        {
+            return;
+        }
+        self.push(name, Some(binding));
+    }
+
+    /// A macro was given another meaning.
+    pub(crate) fn change(&mut self, name: Name) {
+        let Some(floor) = self.floor else { return };
+        if let Some(last) = self.last.get_mut(name.0 as usize)
+            && last.change > floor
+        {
+            return;
+        }
+        self.push(name, None);
+    }
+
+    fn push(&mut self, name: Name, read: Option<Binding>) {
+        if self.events.len() >= LOG_EVENTS_MAX {
+            self.full = true;
+            return;
+        }
+        self.events.push(Event { name, read });
+        let position = self.position();
+        let index = name.0 as usize;
+        if index >= self.last.len() {
+            self.reserve(index + index / 4 + 1);
+        }
+        let last = &mut self.last[index];
+        last.any = position;
+        if read.is_none() {
+            last.change = position;
+        }
+    }
+
+    /// What was read since a mark before it was changed, with what was read; and what was changed.
+    pub(crate) fn since(&mut self, mark: Mark) -> (Vec<(Name, Binding)>, Vec<Name>) {
+        self.calls = self.calls.wrapping_add(1);
+        if self.calls == 0 {
+            self.seen.fill((0, 0));
+            self.calls = 1;
+        }
+        let mut reads = Vec::new();
+        let mut changes = Vec::new();
+        for event in &self.events[mark.event..] {
+            let seen = &mut self.seen[event.name.0 as usize];
+            match event.read {
+                Some(binding) if seen.0 != self.calls => reads.push((event.name, binding)),
+                None if seen.1 != self.calls => {
+                    changes.push(event.name);
+                    seen.1 = self.calls;
+                }
+                _ => {}
+            }
+            seen.0 = self.calls;
+        }
+        (reads, changes)
+    }
+
+    /// Bytes held.
+    pub(crate) fn memory(&self) -> usize {
+        self.events.capacity() * size_of::<Event>() + self.last.len() * 16
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::parsed::DefId;
+
+    #[test]
+    fn a_visit_depends_on_what_it_reads_before_it_changes_it() {
+        let (a, b, c) = (Name(1), Name(2), Name(3));
+        let one = Binding::def(DefId(1));
+        let mut log = MacroLog::default();
+        log.read(a, one);
+        let outer = log.start();
+        log.read(a, one);
+        log.change(b);
+        let inner = log.start();
+        log.read(a, one);
+        log.read(a, one);
+        log.read(b, one);
+        log.change(c);
+        assert_eq!(log.since(inner), (vec![(a, one), (b, one)], vec![c]));
+        log.end(inner);
+        log.read(c, one);
+        log.change(a);
+        assert_eq!(log.since(outer), (vec![(a, one)], vec![b, c, a]));
+        log.end(outer);
+        log.clear();
+        let next = log.start();
+        log.read(a, Binding::UNDEFINED);
+        assert_eq!(log.since(next), (vec![(a, Binding::UNDEFINED)], vec![]));
+    }
+}
