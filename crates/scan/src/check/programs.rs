@@ -204,6 +204,9 @@ fn text_line(dice: &mut Dice<'_>) -> &'static str {
         "int d = 1;\r\n",
         "#define M(x) #x \\\n x include\n#undef M\n",
         "#line 7 \"other.c\"\n",
+        "char *r = R\"(\n#define A 7\n)\";\n",
+        "int w; ??/\n#define C 5\n",
+        "// a comment ??/\n#define D 4\n",
         "\u{c} \t\n",
     ])
 }
