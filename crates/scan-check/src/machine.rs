@@ -32,7 +32,7 @@ impl Machine {
     }
 
     /// What is at a path, from what the kernel says of it.
-    fn found(metadata: &Metadata) -> Found {
+    fn found(self, metadata: &Metadata) -> (Found, bool) {
         let stamp = Stamp {
             dev: metadata.dev(),
             ino: metadata.ino(),
@@ -43,18 +43,23 @@ impl Machine {
                 + i128::from(metadata.ctime_nsec()),
         };
         let kind = metadata.file_type();
+        let settled = stamp.mtime_ns.max(stamp.ctime_ns) < self.settled_before_ns;
         if kind.is_file() {
-            Found::File(stamp)
+            (Found::File(stamp), settled)
         } else if kind.is_dir() {
-            Found::Dir(stamp)
+            (Found::Dir(stamp), settled)
         } else if kind.is_char_device()
             && fs::metadata("/dev/null").is_ok_and(|null| null.rdev() == metadata.rdev())
         {
-            Found::Null
+            (Found::Null, true)
         } else {
-            Found::Unreadable
+            (Found::Unreadable, true)
         }
     }
+}
+
+fn is_absent(kind: ErrorKind) -> bool {
+    matches!(kind, ErrorKind::NotFound | ErrorKind::NotADirectory)
 }
 
 fn nanoseconds(duration: Duration) -> i128 {
@@ -63,30 +68,16 @@ fn nanoseconds(duration: Duration) -> i128 {
 
 impl Files for Machine {
     fn look(&mut self, path: &Path) -> (Found, bool) {
+        // Links are rare, so most looks are one system call.
+        let is_link = match fs::symlink_metadata(path) {
+            Ok(metadata) if metadata.is_symlink() => true,
+            Ok(metadata) => return self.found(&metadata),
+            Err(error) if is_absent(error.kind()) => return (Found::Absent, true),
+            Err(_) => return (Found::Unreadable, false),
+        };
         match fs::metadata(path) {
-            Ok(metadata) => {
-                let found = Self::found(&metadata);
-                let settled = match found {
-                    Found::File(stamp) | Found::Dir(stamp) => {
-                        stamp.mtime_ns.max(stamp.ctime_ns) < self.settled_before_ns
-                    }
-                    _ => true,
-                };
-                (found, settled)
-            }
-            Err(error)
-                if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) =>
-            {
-                let dangling = fs::symlink_metadata(path).is_ok();
-                (
-                    if dangling {
-                        Found::Dangling
-                    } else {
-                        Found::Absent
-                    },
-                    true,
-                )
-            }
+            Ok(metadata) => self.found(&metadata),
+            Err(error) if is_link && is_absent(error.kind()) => (Found::Dangling, true),
             Err(_) => (Found::Unreadable, false),
         }
     }

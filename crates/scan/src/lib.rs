@@ -55,6 +55,7 @@ mod reads;
 mod report;
 mod scanner;
 mod search;
+mod stamps;
 mod state;
 mod store;
 mod text;

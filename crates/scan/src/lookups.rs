@@ -7,6 +7,7 @@
 
 use std::sync::Arc;
 
+use crate::files::Found;
 use crate::hash::FastMap;
 use crate::names::Name;
 use crate::search::{At, SearchPath, Unreadable, World, is_file};
@@ -134,8 +135,22 @@ impl Lookups {
         world: &mut World<'_>,
     ) -> (Box<[NodeId]>, Answer) {
         let mut places = Vec::new();
+        let text = world.names.text(header);
+        let folder = text
+            .iter()
+            .rposition(|&b| b == b'/')
+            .map(|at| text[..at].to_vec());
+        let folder = folder.map(|text| world.names.intern(&text));
         let dirs = (0u32..).zip(&self.path(path).dirs);
         for (index, &dir) in dirs.skip(start as usize) {
+            // Nothing is in a folder that is not there, which one look tells for all of its headers.
+            if let Some(folder) = folder {
+                let folder = world.tree.child(dir, folder, world.names);
+                if world.tree.look(folder, world.files) == Found::Absent {
+                    places.push(folder);
+                    continue;
+                }
+            }
             let file = world.tree.child(dir, header, world.names);
             places.push(file);
             match is_file(file, world) {

@@ -7,6 +7,7 @@
 
 use crate::limits::LOG_EVENTS_MAX;
 use crate::names::Name;
+use crate::stamps::Stamps;
 use crate::state::Binding;
 
 #[derive(Debug, Clone, Copy)]
@@ -33,9 +34,8 @@ pub(crate) struct MacroLog {
     /// Position where the innermost visit starts; nothing is listed outside visits.
     floor: Option<u32>,
     full: bool,
-    /// For [`Self::since`]: by name, the last call that saw a read or a change.
-    seen: Vec<(u32, u32)>,
-    calls: u32,
+    /// For [`Self::since`]: names seen, and names seen to change.
+    seen: (Stamps, Stamps),
 }
 
 /// Where a visit starts, and the one around it.
@@ -56,12 +56,6 @@ impl MacroLog {
         self.events.clear();
         self.floor = None;
         self.full = false;
-    }
-
-    /// Makes room for all names.
-    pub(crate) fn reserve(&mut self, names: usize) {
-        self.last.resize(names, Last::default());
-        self.seen.resize(names, (0, 0));
     }
 
     fn position(&self) -> u32 {
@@ -118,7 +112,7 @@ impl MacroLog {
         let position = self.position();
         let index = name.0 as usize;
         if index >= self.last.len() {
-            self.reserve(index + index / 4 + 1);
+            self.last.resize(index + index / 4 + 1, Last::default());
         }
         let last = &mut self.last[index];
         last.any = position;
@@ -129,24 +123,17 @@ impl MacroLog {
 
     /// What was read since a mark before it was changed, with what was read; and what was changed.
     pub(crate) fn since(&mut self, mark: Mark) -> (Vec<(Name, Binding)>, Vec<Name>) {
-        self.calls = self.calls.wrapping_add(1);
-        if self.calls == 0 {
-            self.seen.fill((0, 0));
-            self.calls = 1;
-        }
-        let mut reads = Vec::new();
-        let mut changes = Vec::new();
+        let (seen, changed) = &mut self.seen;
+        seen.clear();
+        changed.clear();
+        let (mut reads, mut changes) = (Vec::new(), Vec::new());
         for event in &self.events[mark.event..] {
-            let seen = &mut self.seen[event.name.0 as usize];
+            let is_new = seen.insert(event.name.0);
             match event.read {
-                Some(binding) if seen.0 != self.calls => reads.push((event.name, binding)),
-                None if seen.1 != self.calls => {
-                    changes.push(event.name);
-                    seen.1 = self.calls;
-                }
+                Some(binding) if is_new => reads.push((event.name, binding)),
+                None if changed.insert(event.name.0) => changes.push(event.name),
                 _ => {}
             }
-            seen.0 = self.calls;
         }
         (reads, changes)
     }

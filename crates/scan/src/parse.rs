@@ -93,7 +93,11 @@ struct Parser<'a> {
 
 impl Parser<'_> {
     fn lines(&mut self) {
+        if !self.embedded && !self.mode.modules {
+            self.text.allow_hops();
+        }
         while !self.text.at_end() {
+            self.text.hop();
             self.text.skip_blank();
             match self.text.peek() {
                 b'#' => {
@@ -473,4 +477,69 @@ fn header_in(text: &[u8]) -> Option<(&[u8], bool)> {
 
 fn index(n: usize) -> u32 {
     u32::try_from(n).expect("files are shorter than 4 GiB")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hopping_over_text_misses_nothing() {
+        let pieces: &[&str] = &[
+            "#define A 1\n",
+            "  # if A\n",
+            "#endif\n",
+            "#include <a>\n",
+            "\n",
+            "\n\n",
+            " ",
+            "#",
+            "\\",
+            "\\\n",
+            "\\ \n",
+            "/*",
+            "*/",
+            "*\\\n/",
+            "/\\\n*",
+            "//",
+            "\"",
+            "'",
+            "R\"(",
+            ")\"",
+            "LR\"x(",
+            ")x\"",
+            "1'0",
+            "x",
+            "R",
+            "a # b\n",
+            "\t/* c */ #undef A\n",
+            "// /*\n",
+            "\"/*\"\n",
+            "'\"'\n",
+            "int y;\n",
+            "\r\n",
+            "#define B \\\n 2\n",
+        ];
+        for seed in 0..20_000 {
+            let mut rng = fastrand::Rng::with_seed(seed);
+            let mut text = String::new();
+            for _ in 0..rng.usize(1..25) {
+                text.push_str(pieces[rng.usize(..pieces.len())]);
+            }
+            let mode = Mode {
+                raw_strings: rng.bool(),
+                separators: rng.bool(),
+                line_comments: rng.bool(),
+                ..Mode::default()
+            };
+            // A file with a digraph is read line by line.
+            let [hopping, stepping] = ["::", "%:"].map(|end| {
+                let mut store = Store::new();
+                let bytes = format!("{text}\n{end}x\n").into_bytes();
+                let parsed = parse(bytes, mode, &mut store);
+                (parsed.directives, parsed.lines)
+            });
+            assert_eq!(hopping, stepping, "seed {seed}: {text:?}");
+        }
+    }
 }

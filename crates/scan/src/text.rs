@@ -3,7 +3,7 @@
 //! The bytes are never rewritten (but for trigraphs, which hardly any file has): [`Text`] resolves splices where it
 //! looks, and hops over everything between directives at the speed of memory. It does not know what a directive means.
 
-use memchr::{memchr, memchr_iter, memmem};
+use memchr::{memchr, memchr_iter, memmem, memrchr};
 
 use crate::mode::Mode;
 
@@ -15,6 +15,17 @@ pub(crate) struct Text<'a> {
     mode: Mode,
     line: u32,
     counted: usize,
+    /// Where hopping has to stop, as far as it is known; `None` if lines must be looked at one by one.
+    stops: Option<Stops>,
+}
+
+/// The next places of some bytes, the end of the text where there are none.
+#[derive(Debug)]
+struct Stops {
+    hash: usize,
+    comment: usize,
+    raw_string: usize,
+    backslash: usize,
 }
 
 /// Bytes at which plain text needs a closer look.
@@ -28,9 +39,23 @@ const SPECIAL: [bool; 256] = {
     table
 };
 
+/// Bytes of identifiers.
+const WORD: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = 0u8;
+    loop {
+        table[byte as usize] = byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'$' | 0x80..);
+        if byte == u8::MAX {
+            break;
+        }
+        byte += 1;
+    }
+    table
+};
+
 /// Whether a byte can continue an identifier. Bytes above ASCII are parts of UTF-8 identifiers.
 pub(crate) fn is_word(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'$' | 0x80..)
+    WORD[byte as usize]
 }
 
 /// Whether a byte can start an identifier.
@@ -84,7 +109,56 @@ impl<'a> Text<'a> {
             mode,
             line: 1,
             counted: 0,
+            stops: None,
         }
+    }
+
+    /// Makes [`Self::hop`] move.
+    pub(crate) fn allow_hops(&mut self) {
+        let has_digraphs = memmem::find(self.src, b"%:").is_some();
+        let find = |text: &[u8]| memmem::find(self.src, text).unwrap_or(self.src.len());
+        self.stops = (!has_digraphs).then(|| Stops {
+            hash: find(b"#"),
+            comment: find(b"/*"),
+            raw_string: find(b"R\""),
+            backslash: find(b"\\"),
+        });
+    }
+
+    /// Moves from the start of a line to the start of one that may be a directive, or in which something starts that may
+    /// go on in the next line. What is passed over is certainly neither.
+    pub(crate) fn hop(&mut self) {
+        let Some(stops) = &mut self.stops else { return };
+        let (src, start) = (self.src, self.pos);
+        let next = |stop: &mut usize, find: fn(&[u8]) -> Option<usize>| {
+            if *stop < start {
+                *stop = find(&src[start..]).map_or(src.len(), |at| start + at);
+            }
+            *stop
+        };
+        let mut hazard = next(&mut stops.comment, |src| memmem::find(src, b"/*"));
+        hazard = hazard.min(next(&mut stops.backslash, |src| memchr(b'\\', src)));
+        if self.mode.raw_strings {
+            hazard = hazard.min(next(&mut stops.raw_string, |src| memmem::find(src, b"R\"")));
+        }
+        let line_of = |at: usize| {
+            memrchr(b'\n', &src[start..at]).map_or(start, |newline| start + newline + 1)
+        };
+        let mut hash = next(&mut stops.hash, |src| memchr(b'#', src));
+        while hash < hazard {
+            let line = line_of(hash);
+            if src[line..hash].iter().all(|&b| is_space(b)) {
+                self.pos = line;
+                return;
+            }
+            hash = memchr(b'#', &src[hash + 1..]).map_or(src.len(), |at| hash + 1 + at);
+            stops.hash = hash;
+        }
+        self.pos = if hazard < src.len() {
+            line_of(hazard)
+        } else {
+            src.len()
+        };
     }
 
     /// Line number at the position, from 1.
@@ -271,6 +345,10 @@ impl<'a> Text<'a> {
     /// Consumes an identifier, splices resolved.
     pub(crate) fn word(&mut self, out: &mut Vec<u8>) {
         out.clear();
+        let rest = &self.src[self.pos..];
+        let len = rest.iter().position(|&b| !is_word(b)).unwrap_or(rest.len());
+        out.extend_from_slice(&rest[..len]);
+        self.pos += len;
         while is_word(self.peek()) {
             out.push(self.peek());
             self.bump();
@@ -281,6 +359,17 @@ impl<'a> Text<'a> {
     pub(crate) fn header(&mut self, close: u8, out: &mut Vec<u8>) -> bool {
         let start = self.pos;
         out.clear();
+        let rest = &self.src[start..];
+        let len = rest
+            .iter()
+            .position(|&b| b == close || matches!(b, b'\n' | b'\\'));
+        if let Some(len) = len
+            && rest[len] == close
+        {
+            out.extend_from_slice(&rest[..len]);
+            self.pos += len + 1;
+            return true;
+        }
         loop {
             let byte = self.peek();
             if byte == b'\n' {

@@ -5,6 +5,7 @@
 
 use crate::limits::TRAIL_STEPS_MAX;
 use crate::lookups::LookupId;
+use crate::stamps::Stamps;
 use crate::tree::NodeId;
 use crate::walk::Use;
 
@@ -24,6 +25,7 @@ pub(crate) struct Trail {
     uses: Vec<Use>,
     probes: Vec<NodeId>,
     full: bool,
+    seen: (Stamps, Stamps),
 }
 
 /// A point on the trail.
@@ -85,32 +87,38 @@ impl Trail {
         }
     }
 
-    /// Files used since a mark, also those that were used before.
-    pub(crate) fn uses_since(&self, mark: Mark) -> &[Use] {
-        &self.uses[mark.uses..]
+    /// Files used since a mark, also those that were used before, each once.
+    pub(crate) fn uses_since(&mut self, mark: Mark) -> Vec<Use> {
+        let seen = &mut self.seen.0;
+        seen.clear();
+        let uses = self.uses[mark.uses..].iter();
+        uses.filter(|it| seen.insert(it.node.0)).copied().collect()
     }
 
-    /// Files asked for since a mark.
-    pub(crate) fn probes_since(&self, mark: Mark) -> &[NodeId] {
-        &self.probes[mark.probes..]
+    /// Files asked for since a mark, each once.
+    pub(crate) fn probes_since(&mut self, mark: Mark) -> Vec<NodeId> {
+        let seen = &mut self.seen.0;
+        seen.clear();
+        let probes = self.probes[mark.probes..].iter();
+        probes.filter(|it| seen.insert(it.0)).copied().collect()
     }
 
     /// What the stretch since a mark rests on.
-    pub(crate) fn grounds_since(&self, mark: Mark) -> Grounds {
-        let mut looks = self.looks[mark.looks..].to_vec();
-        looks.sort_unstable();
-        looks.dedup();
-        let nodes = looks.iter().filter_map(|look| match look {
-            Look::Node(node) => Some(*node),
-            Look::Lookup(_) => None,
-        });
-        let lookups = looks.iter().filter_map(|look| match look {
-            Look::Node(_) => None,
-            Look::Lookup(lookup) => Some(*lookup),
-        });
+    pub(crate) fn grounds_since(&mut self, mark: Mark) -> Grounds {
+        let (seen_nodes, seen_lookups) = &mut self.seen;
+        seen_nodes.clear();
+        seen_lookups.clear();
+        let (mut nodes, mut lookups) = (Vec::new(), Vec::new());
+        for look in &self.looks[mark.looks..] {
+            match *look {
+                Look::Node(node) if seen_nodes.insert(node.0) => nodes.push(node),
+                Look::Lookup(lookup) if seen_lookups.insert(lookup.0) => lookups.push(lookup),
+                _ => {}
+            }
+        }
         Grounds {
-            nodes: nodes.collect(),
-            lookups: lookups.collect(),
+            nodes: nodes.into(),
+            lookups: lookups.into(),
         }
     }
 

@@ -185,7 +185,10 @@ impl Tree {
         } else {
             None
         };
-        let (found, settled) = if known_absent.is_some() && known_absent == above {
+        let is_nowhere = maybe_absent
+            && parent.is_some_and(|parent| self.nodes[parent.0 as usize].found == Found::Absent);
+        let is_still_absent = known_absent.is_some() && known_absent == above;
+        let (found, settled) = if is_nowhere || is_still_absent {
             (Found::Absent, true)
         } else {
             files.look(&self.nodes[node.0 as usize].path)
@@ -315,6 +318,7 @@ mod tests {
     #[test]
     fn what_is_missing_costs_one_look_at_its_directory() {
         let (mut names, mut tree, mut files) = (Names::new(), Tree::new(), Fake::default());
+        files.at.insert(b"/w".to_vec(), Found::Dir(stamp(9)));
         files.at.insert(b"/w/inc".to_vec(), Found::Dir(stamp(1)));
         let dir = tree.root(b"/w", b"inc", &mut names);
         let headers: Vec<_> = ["a.h", "sys/b.h", "sys/c.h"]

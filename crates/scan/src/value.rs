@@ -104,27 +104,22 @@ fn int_of(like: Int, bits: u64) -> Value {
 
 /// The value of an integer literal.
 pub(crate) fn number(text: &[u8]) -> Value {
-    let mut digits: Vec<u8> = text
-        .iter()
-        .copied()
-        .filter(|&b| b != b'\'')
-        .map(|b| b.to_ascii_lowercase())
-        .collect();
+    let hexadecimal = matches!(text, [b'0', b'x' | b'X', ..]);
+    let mut digits = text;
     let mut unsigned = false;
     let mut longs = 0;
-    while let Some(&last) = digits.last() {
-        let hexadecimal = digits.starts_with(b"0x");
-        match last {
+    while let [rest @ .., last] = digits {
+        match last.to_ascii_lowercase() {
             b'u' if !unsigned => unsigned = true,
             b'l' if longs < 2 => longs += 1,
             b'z' if !hexadecimal && longs == 0 => longs = 2,
             _ => break,
         }
-        digits.pop();
+        digits = rest;
     }
-    let (radix, digits) = match digits.as_slice() {
-        [b'0', b'x', rest @ ..] => (16, rest),
-        [b'0', b'b', rest @ ..] => (2, rest),
+    let (radix, digits) = match digits {
+        [b'0', b'x' | b'X', rest @ ..] => (16, rest),
+        [b'0', b'b' | b'B', rest @ ..] => (2, rest),
         [b'0', rest @ ..] if !rest.is_empty() => (8, rest),
         all => (10, all),
     };
@@ -132,7 +127,7 @@ pub(crate) fn number(text: &[u8]) -> Value {
         return None;
     }
     let mut bits: u64 = 0;
-    for &digit in digits {
+    for &digit in digits.iter().filter(|&&b| b != b'\'') {
         let digit = (digit as char).to_digit(radix)?;
         bits = bits
             .checked_mul(u64::from(radix))?

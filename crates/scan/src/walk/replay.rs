@@ -235,7 +235,7 @@ impl Walk<'_> {
         let Some(effect) = self.scanner.state.since(frame.macros) else {
             return false;
         };
-        let trail = &self.scanner.trail;
+        let trail = &mut self.scanner.trail;
         let mut uses: Vec<VisitUse> = Vec::new();
         for it in trail.uses_since(frame.trail) {
             let Some(from) = it.from.and_then(|from| self.uses.get(from)) else {
@@ -252,9 +252,6 @@ impl Walk<'_> {
             cxx: true,
             ..inner.matters
         };
-        let mut probes = trail.probes_since(frame.trail).to_vec();
-        dedup_in_order(&mut uses, |it| it.node);
-        dedup_in_order(&mut probes, |it| *it);
         let visit = Visit {
             meeting: frame.meeting,
             toolchain: (self.answers_used != frame.answers_used).then_some(self.toolchain),
@@ -263,7 +260,7 @@ impl Walk<'_> {
             effect,
             grounds: trail.grounds_since(frame.trail),
             uses: uses.into(),
-            probes: probes.into(),
+            probes: trail.probes_since(frame.trail).into(),
             dates: inner.dates,
             cost,
             scan: self.scanner.tree.scan(),
@@ -287,10 +284,4 @@ impl Walk<'_> {
         self.out.dates = self.out.dates.or(dates);
         self.inner.dates = self.inner.dates.or(dates);
     }
-}
-
-/// Leaves the first of those with the same key.
-fn dedup_in_order<T>(list: &mut Vec<T>, key: impl Fn(&T) -> NodeId) {
-    let mut seen = crate::hash::FastSet::default();
-    list.retain(|it| seen.insert(key(it)));
 }
