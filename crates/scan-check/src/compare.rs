@@ -169,8 +169,8 @@ impl Files for Edited {
         (found, settled)
     }
 
-    fn read(&mut self, path: &Path) -> Option<Vec<u8>> {
-        let mut bytes = self.machine.read(path)?;
+    fn read(&mut self, path: &Path, size: u64) -> Option<Vec<u8>> {
+        let mut bytes = self.machine.read(path, size)?;
         if path == self.source {
             bytes.extend_from_slice(self.change);
         }

@@ -1,7 +1,7 @@
 //! Real files for the scanner.
 
-use std::fs::{self, Metadata};
-use std::io::ErrorKind;
+use std::fs::{self, File, Metadata};
+use std::io::{ErrorKind, Read};
 use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::Path;
@@ -82,8 +82,29 @@ impl Files for Machine {
         }
     }
 
-    fn read(&mut self, path: &Path) -> Option<Vec<u8>> {
-        fs::read(path).ok()
+    fn read(&mut self, path: &Path, size: u64) -> Option<Vec<u8>> {
+        let mut file = File::open(path).ok()?;
+        let size = usize::try_from(size).ok()?;
+        // Room for one byte more, so that what is expected comes in one call, and more is noticed.
+        let mut bytes = vec![0; size + 1];
+        let mut len = 0;
+        loop {
+            match file.read(&mut bytes[len..]) {
+                Ok(0) => break,
+                Ok(more) => len += more,
+                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+                Err(_) => return None,
+            }
+            if len == size {
+                break;
+            }
+            if len > size {
+                file.read_to_end(&mut bytes).ok()?;
+                return Some(bytes);
+            }
+        }
+        bytes.truncate(len);
+        Some(bytes)
     }
 
     fn link(&mut self, path: &Path) -> Option<Vec<u8>> {

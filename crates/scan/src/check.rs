@@ -197,7 +197,7 @@ fn change(dice: &mut Dice<'_>, memory: &mut Memory) {
 
 /// Writes a file again, if there is one.
 fn edit(memory: &mut Memory, path: &Path, how: impl FnOnce(&mut Vec<u8>)) {
-    if let Some(mut content) = memory.read(path) {
+    if let Some(mut content) = memory.read(path, 0) {
         how(&mut content);
         memory.write(path, &content);
     }

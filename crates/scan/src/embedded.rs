@@ -1,11 +1,11 @@
 //! What matters in the text between directives: files that the assembler reads, and `_Pragma`.
 //!
-//! Most files have neither, which one search of their bytes tells; only the others have their text looked at line by
-//! line.
+//! Hardly any line has either, which a search of its bytes tells.
 
 use memchr::memmem;
 
 use crate::mode::Mode;
+use crate::needles;
 use crate::text::is_space;
 
 /// Something in a line of text.
@@ -21,28 +21,21 @@ pub(crate) enum Embedded<'a> {
     Pragma(&'a [u8]),
 }
 
-/// Whether a file can have any of it.
-pub(crate) fn is_possible(src: &[u8]) -> bool {
-    memmem::find(src, b".inc").is_some_and(|at| {
-        let rest = &src[at..];
-        memmem::find(rest, b".incbin").is_some() || memmem::find(rest, b".include").is_some()
-    }) || memmem::find(src, b"_Pragma").is_some()
+/// Whether a text can have any of it.
+pub(crate) fn is_possible(text: &[u8]) -> bool {
+    needles::INC.is_in(text) || needles::PRAGMA.is_in(text)
 }
 
 /// Everything of interest in a logical line without comments.
 pub(crate) fn in_line(line: &[u8], mode: Mode) -> Vec<Embedded<'_>> {
     let mut found = Vec::new();
-    for (word, source) in [(&b".incbin"[..], false), (b".include", true)] {
-        for at in memmem::find_iter(line, word) {
-            found.extend(asm(
-                line[at + word.len()..].trim_ascii_start(),
-                source,
-                mode,
-            ));
+    for (word, source) in [(&needles::INCBIN, false), (&needles::INCLUDE, true)] {
+        for rest in word.each_rest(line) {
+            found.extend(asm(rest.trim_ascii_start(), source, mode));
         }
     }
-    for at in memmem::find_iter(line, b"_Pragma") {
-        let rest = line[at + b"_Pragma".len()..].trim_ascii_start();
+    for rest in needles::PRAGMA.each_rest(line) {
+        let rest = rest.trim_ascii_start();
         if let Some(rest) = rest.strip_prefix(b"(") {
             let rest = rest.trim_ascii_start();
             let start = rest.iter().position(|&b| b == b'"').map_or(0, |at| at + 1);

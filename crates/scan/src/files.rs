@@ -41,8 +41,8 @@ pub trait Files {
     /// to give another stamp. An answer that is not settled is never used in a later scan.
     fn look(&mut self, path: &Path) -> (Found, bool);
 
-    /// The bytes of a file; `None` if it cannot be read.
-    fn read(&mut self, path: &Path) -> Option<Vec<u8>>;
+    /// The bytes of a file; `None` if it cannot be read. `size` is what [`Self::look`] said, as a hint.
+    fn read(&mut self, path: &Path, size: u64) -> Option<Vec<u8>>;
 
     /// Where a symbolic link leads, exactly as it says; `None` if there is no link at this path.
     fn link(&mut self, path: &Path) -> Option<Vec<u8>>;
@@ -53,8 +53,8 @@ impl<F: Files + ?Sized> Files for &mut F {
         (**self).look(path)
     }
 
-    fn read(&mut self, path: &Path) -> Option<Vec<u8>> {
-        (**self).read(path)
+    fn read(&mut self, path: &Path, size: u64) -> Option<Vec<u8>> {
+        (**self).read(path, size)
     }
 
     fn link(&mut self, path: &Path) -> Option<Vec<u8>> {

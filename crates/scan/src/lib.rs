@@ -47,6 +47,7 @@ mod macro_log;
 mod memo;
 mod mode;
 mod names;
+mod needles;
 mod once;
 pub mod options;
 mod parse;

@@ -2,11 +2,12 @@
 //! matters to a given file.
 //!
 //! A header is read by compiles in many languages. Hardly any has trigraphs, raw strings or digit separators in it, so
-//! that one parse serves all of them: [`Mode::mattering`] says which flags a file is sensitive to. It may name one that
+//! that one parse serves all of them: [`Survey`] says which flags a file is sensitive to. It may name one that
 //! makes no difference, never leave one out that does.
 
-use memchr::{memchr_iter, memmem};
+use memchr::{memchr2_iter, memchr3_iter};
 
+use crate::needles;
 use crate::text::is_word;
 
 /// How a file is cut into tokens.
@@ -58,28 +59,57 @@ impl Mode {
         }
     }
 
-    /// The flags that can make a difference to how these bytes are cut.
-    pub(crate) fn mattering(src: &[u8]) -> Self {
-        let contains = |text: &[u8]| memmem::find(src, text).is_some();
-        Self {
-            // The quote may come after a splice, as may the second slash.
-            raw_strings: contains(b"R\"") || contains(b"R\\"),
-            separators: memchr_iter(b'\'', src).any(|at| may_separate(&src[..at])),
-            trigraphs: contains(b"??"),
-            line_comments: contains(b"//") || contains(b"/\\"),
-            cxx: false,
-            asm: true,
-            modules: true,
-        }
-    }
-
     /// The mode for one line that is already free of comments and splices, the same for as many lines as possible.
     pub(crate) fn of_line(self, line: &[u8]) -> Self {
         Self {
-            raw_strings: self.raw_strings && memmem::find(line, b"R\"").is_some(),
+            raw_strings: self.raw_strings && needles::RAW_STRING.is_in(line),
             separators: self.separators && line.contains(&b'\''),
             ..Self::default()
         }
+    }
+}
+
+/// What is in a file, as far as it decides how the file is to be cut.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Survey {
+    /// The flags of a mode that can make a difference.
+    pub(crate) matters: Mode,
+    /// There may be `%:` in it.
+    pub(crate) digraphs: bool,
+}
+
+impl Survey {
+    /// Looks at every byte that may be a part of something, at the speed of searching for bytes.
+    pub(crate) fn of(src: &[u8]) -> Self {
+        let mut matters = Mode {
+            line_comments: needles::LINE_COMMENT.is_in(src),
+            asm: true,
+            modules: true,
+            ..Mode::default()
+        };
+        let mut digraphs = false;
+        for at in memchr3_iter(b'?', b'%', b'\\', src) {
+            let neighbour = |at: Option<usize>| at.and_then(|at| src.get(at)).copied();
+            match (
+                src[at],
+                neighbour(at.checked_sub(1)),
+                neighbour(Some(at + 1)),
+            ) {
+                (b'?', _, Some(b'?')) => matters.trigraphs = true,
+                (b'%', _, Some(b':')) => digraphs = true,
+                // The quote or the second slash may come after a splice.
+                (b'\\', Some(b'R'), _) => matters.raw_strings = true,
+                (b'\\', Some(b'/'), _) => matters.line_comments = true,
+                _ => {}
+            }
+        }
+        for at in memchr2_iter(b'"', b'\'', src) {
+            match src[at] {
+                b'"' => matters.raw_strings |= src[..at].ends_with(b"R"),
+                _ => matters.separators = matters.separators || may_separate(&src[..at]),
+            }
+        }
+        Self { matters, digraphs }
     }
 }
 
@@ -113,7 +143,7 @@ mod tests {
             ..Mode::default()
         };
         let check = |text: &str, expect: Mode| {
-            assert_eq!(Mode::mattering(text.as_bytes()), expect, "{text}")
+            assert_eq!(Survey::of(text.as_bytes()).matters, expect, "{text}")
         };
         check("int a; /* don't */ char b = 'b'; u8'x'\n", plain);
         let raw_strings = Mode {

@@ -8,8 +8,9 @@ use memchr::memmem;
 
 use crate::embedded::{self, Embedded};
 use crate::hash;
-use crate::mode::Mode;
+use crate::mode::{Mode, Survey};
 use crate::names::{self, Name};
+use crate::needles;
 use crate::parsed::{Directive, How, Parsed, Unfollowed};
 use crate::store::Store;
 use crate::text::{self, Text, is_space, is_word, is_word_start};
@@ -39,12 +40,11 @@ pub(crate) fn parse_preprocessed(bytes: Vec<u8>, mode: Mode, store: &mut Store) 
 }
 
 fn run(bytes: Vec<u8>, mode: Mode, store: &mut Store, directives: bool) -> Parsed {
-    let trigraphs = memmem::find(&bytes, b"??").is_some();
-    let src = text::prepare(bytes, mode);
-    let matters = Mode {
-        trigraphs,
-        ..Mode::mattering(&src)
-    };
+    let raw = Survey::of(&bytes);
+    let trigraphs = mode.trigraphs && raw.matters.trigraphs;
+    let src = text::prepare(bytes, trigraphs);
+    let survey = if trigraphs { Survey::of(&src) } else { raw };
+    let matters = survey.matters.or(raw.matters);
     let mode = mode.within(matters);
     let mut parser = Parser {
         text: Text::new(&src, mode),
@@ -59,6 +59,7 @@ fn run(bytes: Vec<u8>, mode: Mode, store: &mut Store, directives: bool) -> Parse
         word: Vec::new(),
         rest: Vec::new(),
         embedded: embedded::is_possible(&src),
+        digraphs: survey.digraphs,
     };
     if directives {
         parser.lines();
@@ -72,9 +73,11 @@ fn run(bytes: Vec<u8>, mode: Mode, store: &mut Store, directives: bool) -> Parse
     if out.once {
         out.content = hash::bytes64(&src);
     }
-    out.date = memmem::find(&src, b"__DATE__").is_some();
-    out.time = memmem::find(&src, b"__TIME__").is_some();
-    out.timestamp = memmem::find(&src, b"__TIMESTAMP__").is_some();
+    out.date = needles::DATE.is_in(&src);
+    if needles::TIME.is_in(&src) {
+        out.time = needles::WHOLE_TIME.is_in(&src);
+        out.timestamp = needles::TIMESTAMP.is_in(&src);
+    }
     out
 }
 
@@ -89,12 +92,14 @@ struct Parser<'a> {
     rest: Vec<u8>,
     /// Text is to be looked at.
     embedded: bool,
+    /// `#` may be spelled `%:`.
+    digraphs: bool,
 }
 
 impl Parser<'_> {
     fn lines(&mut self) {
-        if !self.embedded && !self.mode.modules {
-            self.text.allow_hops();
+        if !self.mode.modules && !self.digraphs {
+            self.text.allow_hops(self.embedded);
         }
         while !self.text.at_end() {
             self.text.hop();
@@ -133,6 +138,9 @@ impl Parser<'_> {
 
     /// What is in a line of text, or in the definition of a macro.
     fn embedded(&mut self, text: &[u8], line: u32, in_text: bool) {
+        if !embedded::is_possible(text) {
+            return;
+        }
         for it in embedded::in_line(text, self.mode) {
             let directive = match it {
                 Embedded::Asm { file, source } => Directive::Asm {
@@ -486,6 +494,8 @@ mod tests {
     #[test]
     fn hopping_over_text_misses_nothing() {
         let pieces: &[&str] = &[
+            "asm(\".incbin \\\"f\\\"\");\n",
+            "_Pragma(\"push_macro(\\\"A\\\")\")",
             "#define A 1\n",
             "  # if A\n",
             "#endif\n",

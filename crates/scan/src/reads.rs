@@ -212,12 +212,16 @@ fn read(
     mode: Mode,
     reading: Reading,
 ) -> Result<Arc<Parsed>, Doubt> {
+    let size = match found {
+        Found::File(stamp) => stamp.size,
+        _ => 0,
+    };
     let bytes = match found {
         Found::Null => Vec::new(),
         Found::File(stamp) if stamp.size > FILE_BYTES_MAX => {
             return Err(Doubt::Limit("FILE_BYTES_MAX"));
         }
-        _ => desk.files.read(desk.tree.path(node)).ok_or_else(|| {
+        _ => desk.files.read(desk.tree.path(node), size).ok_or_else(|| {
             let spelled = String::from_utf8_lossy(desk.tree.spelled(node));
             Doubt::Unreadable(spelled.into_owned())
         })?,

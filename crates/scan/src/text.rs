@@ -6,6 +6,7 @@
 use memchr::{memchr, memchr_iter, memmem, memrchr};
 
 use crate::mode::Mode;
+use crate::needles;
 
 /// Source bytes, ending in a newline, with a position.
 #[derive(Debug)]
@@ -26,6 +27,9 @@ struct Stops {
     comment: usize,
     raw_string: usize,
     backslash: usize,
+    /// These two matter in text itself.
+    inc: usize,
+    pragma: usize,
 }
 
 /// Bytes at which plain text needs a closer look.
@@ -68,12 +72,12 @@ pub(crate) fn is_space(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t' | 0x0b | 0x0c | b'\r' | 0)
 }
 
-/// Bytes made fit for [`Text`]: no byte order mark, trigraphs replaced where they count, a newline at the end.
-pub(crate) fn prepare(mut bytes: Vec<u8>, mode: Mode) -> Vec<u8> {
+/// Bytes made fit for [`Text`]: no byte order mark, with `trigraphs` those replaced, a newline at the end.
+pub(crate) fn prepare(mut bytes: Vec<u8>, trigraphs: bool) -> Vec<u8> {
     if bytes.starts_with(b"\xef\xbb\xbf") {
         bytes.drain(..3);
     }
-    if mode.trigraphs && memmem::find(&bytes, b"??").is_some() {
+    if trigraphs {
         bytes = replace_trigraphs(&bytes);
     }
     bytes.push(b'\n');
@@ -113,20 +117,24 @@ impl<'a> Text<'a> {
         }
     }
 
-    /// Makes [`Self::hop`] move.
-    pub(crate) fn allow_hops(&mut self) {
-        let has_digraphs = memmem::find(self.src, b"%:").is_some();
-        let find = |text: &[u8]| memmem::find(self.src, text).unwrap_or(self.src.len());
-        self.stops = (!has_digraphs).then(|| Stops {
-            hash: find(b"#"),
-            comment: find(b"/*"),
-            raw_string: find(b"R\""),
-            backslash: find(b"\\"),
+    /// Makes [`Self::hop`] move; not for text with digraphs. `embedded` if something may be embedded in the text.
+    pub(crate) fn allow_hops(&mut self, embedded: bool) {
+        let inc = embedded.then_some(&needles::INC);
+        let pragma = embedded.then_some(&needles::PRAGMA);
+        let raw_string = self.mode.raw_strings.then_some(&needles::RAW_STRING);
+        let or_end = |place: Option<usize>| place.unwrap_or(self.src.len());
+        self.stops = Some(Stops {
+            hash: or_end(memchr(b'#', self.src)),
+            comment: or_end(needles::COMMENT.find(self.src)),
+            raw_string: or_end(raw_string.and_then(|needle| needle.find(self.src))),
+            backslash: or_end(memchr(b'\\', self.src)),
+            inc: or_end(inc.and_then(|needle| needle.find(self.src))),
+            pragma: or_end(pragma.and_then(|needle| needle.find(self.src))),
         });
     }
 
-    /// Moves from the start of a line to the start of one that may be a directive, or in which something starts that may
-    /// go on in the next line. What is passed over is certainly neither.
+    /// Moves from the start of a line to the start of one that may be a directive, that has something embedded, or in
+    /// which something starts that may go on in the next line. What is passed over is certainly none of these.
     pub(crate) fn hop(&mut self) {
         let Some(stops) = &mut self.stops else { return };
         let (src, start) = (self.src, self.pos);
@@ -136,10 +144,14 @@ impl<'a> Text<'a> {
             }
             *stop
         };
-        let mut hazard = next(&mut stops.comment, |src| memmem::find(src, b"/*"));
+        let mut hazard = next(&mut stops.comment, |src| needles::COMMENT.find(src));
         hazard = hazard.min(next(&mut stops.backslash, |src| memchr(b'\\', src)));
+        hazard = hazard.min(next(&mut stops.inc, |src| needles::INC.find(src)));
+        hazard = hazard.min(next(&mut stops.pragma, |src| needles::PRAGMA.find(src)));
         if self.mode.raw_strings {
-            hazard = hazard.min(next(&mut stops.raw_string, |src| memmem::find(src, b"R\"")));
+            hazard = hazard.min(next(&mut stops.raw_string, |src| {
+                needles::RAW_STRING.find(src)
+            }));
         }
         let line_of = |at: usize| {
             memrchr(b'\n', &src[start..at]).map_or(start, |newline| start + newline + 1)

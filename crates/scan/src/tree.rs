@@ -299,7 +299,7 @@ mod tests {
             )
         }
 
-        fn read(&mut self, _: &Path) -> Option<Vec<u8>> {
+        fn read(&mut self, _: &Path, _: u64) -> Option<Vec<u8>> {
             None
         }
 

@@ -101,7 +101,7 @@ impl Files for Memory {
         }
     }
 
-    fn read(&mut self, path: &Path) -> Option<Vec<u8>> {
+    fn read(&mut self, path: &Path, _: u64) -> Option<Vec<u8>> {
         self.files.get(&plain(path)).map(|it| it.0.clone())
     }
 
