@@ -10,8 +10,8 @@
 //! handed in as a [`Toolchain`]. It does not know what is done with the answer.
 //!
 //! Files by reading order: [`Scanner`] keeps what is known, `walk` follows one compile, `parse` and `text` make files
-//! into directives, `state` holds the macros, `expand` and `eval` give conditions their values, `search` and `tree` find
-//! headers, `memo` replays whole answers.
+//! into directives, `reads` keeps these, `state` holds the macros, `expand` and `eval` give conditions their values,
+//! `search`, `lookups` and `tree` find headers, `visits` does headers again, `memo` whole compiles.
 //!
 //! ```
 //! use std::path::Path;

@@ -41,6 +41,8 @@ Tasks:
   bench worker-load 64 clients, 20,000 actions: none lost, none twice, memory flat
   scan-check COMPILE_COMMANDS_JSON [--sample N] [--compiler clang]
                     compare the include scanner with the compiler on any source tree
+  scan-check --all [--dir DIR] [--only TREE]...
+                    the same on the trees of docs/scan.md, fetched and built if they are not there
   identity COMPILE_COMMANDS_JSON [--sample N] [--compiler PROGRAM] [--add OPTIONS]
                     compile each unit here and on workers without a compiler, compare every byte
   dist DIR          build for release and install into DIR, for packagers

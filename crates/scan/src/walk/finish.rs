@@ -30,7 +30,7 @@ impl Walk<'_> {
                 from: it.from,
                 line,
                 why: it.why,
-                stamp: match self.scanner.tree.last(node) {
+                stamp: match self.scanner.tree.look(node, self.files) {
                     Found::File(stamp) => Some(stamp),
                     _ => None,
                 },
