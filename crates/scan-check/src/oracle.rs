@@ -31,6 +31,9 @@ pub fn files_read(unit: &Unit, scratch: &Path) -> io::Result<Answer> {
 }
 
 fn preprocess(unit: &Unit, scratch: &Path) -> io::Result<Option<Vec<PathBuf>>> {
+    if !unit.cwd.is_dir() {
+        return Ok(None);
+    }
     let list = scratch.join("deps");
     if list.exists() {
         fs::remove_file(&list)?;
@@ -42,7 +45,13 @@ fn preprocess(unit: &Unit, scratch: &Path) -> io::Result<Option<Vec<PathBuf>>> {
         .current_dir(&unit.cwd)
         .stdin(Stdio::null())
         .stderr(Stdio::null())
-        .status()?;
+        .status()
+        .map_err(|error| {
+            io::Error::other(format!(
+                "cannot run {}: {error}",
+                unit.compiler.to_string_lossy()
+            ))
+        })?;
     if !status.success() {
         return Ok(None);
     }

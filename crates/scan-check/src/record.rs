@@ -115,7 +115,8 @@ fn emptied(args: &[OsString], source: &OsStr, language: Option<Language>) -> Vec
     out
 }
 
-/// Makes a compilation database of what was recorded, each command once.
+/// Makes a compilation database of what was recorded, each command once. Sources that are gone were made to ask the
+/// compiler something.
 ///
 /// # Errors
 /// When the files cannot be read or written.
@@ -124,10 +125,24 @@ pub fn database(log: &Path, database: &Path) -> io::Result<usize> {
     let mut seen = std::collections::HashSet::new();
     let mut entries: Vec<Value> = Vec::new();
     for line in text.lines().filter(|line| seen.insert(*line)) {
-        entries.push(serde_json::from_str(line)?);
+        let entry = serde_json::from_str(line)?;
+        if source_of(&entry).is_some_and(|source| source.exists()) {
+            entries.push(entry);
+        }
     }
+    let count = entries.len();
     fs::write(database, Value::Array(entries).to_string())?;
-    Ok(seen.len())
+    Ok(count)
+}
+
+/// The source of a command that was recorded.
+fn source_of(entry: &Value) -> Option<PathBuf> {
+    let words = entry.get("arguments")?.as_array()?.iter().skip(1);
+    let args: Vec<OsString> = words
+        .map(|it| it.as_str().map(OsString::from))
+        .collect::<Option<_>>()?;
+    let directory = Path::new(entry.get("directory")?.as_str()?);
+    Some(directory.join(Options::parse(&args).source()?))
 }
 
 #[cfg(test)]
@@ -139,6 +154,27 @@ mod tests {
         assert!(COMPILERS.is_sorted());
         assert_eq!(called_as(OsStr::new("/x/bin/g++")), Some("g++"));
         assert_eq!(called_as(OsStr::new("scan-check")), None);
+    }
+
+    #[test]
+    fn sources_that_are_gone_are_left_out() {
+        let dir = tempfile::tempdir().unwrap();
+        let [log, database_path] = ["log", "json"].map(|name| dir.path().join(name));
+        fs::write(dir.path().join("a.c"), "").unwrap();
+        let line = |source: &str| {
+            json!({ "directory": dir.path().to_str(), "arguments": ["cc", "-c", source] })
+                .to_string()
+        };
+        fs::write(
+            &log,
+            [line("a.c"), line("conftest.c"), line("a.c")].join("\n"),
+        )
+        .unwrap();
+        assert_eq!(database(&log, &database_path).unwrap(), 1);
+        assert_eq!(
+            crate::units::read(&database_path).unwrap()[0].args,
+            ["-c", "a.c"]
+        );
     }
 
     #[test]
