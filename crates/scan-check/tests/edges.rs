@@ -137,6 +137,14 @@ fn the_next_file_after_one_found_beside() {
 }
 
 #[test]
+fn the_next_file_after_one_found_beside_a_header() {
+    let tree = "=== x.c\n#include <p.h>\n=== b/p.h\n#include \"q.h\"\n#include \"sub/r.h\"\n=== b/q.h\n#include_next <n.h>\n=== b/sub/r.h\n#include \"s.h\"\n=== b/sub/s.h\n#include_next \"m.h\"\n=== a/n.h\n=== b/n.h\n=== c/n.h\n=== a/m.h\n=== b/sub/m.h\n=== c/m.h";
+    check(BOTH, "-Ia -Ib -Ic -c x.c", tree);
+    let absent = "=== x.c\n#include <p.h>\n=== b/p.h\n#include \"q.h\"\n=== b/q.h\n#if __has_include_next(<n.h>)\n#include <yes.h>\n#else\n#include <no.h>\n#endif\n=== b/n.h\n=== b/yes.h\n=== b/no.h";
+    check(BOTH, "-Ib -Ic -c x.c", absent);
+}
+
+#[test]
 fn directories_that_come_twice_count_once() {
     check(
         BOTH,

@@ -152,7 +152,12 @@ impl Lookups {
         {
             let file = world.tree.child(dir, wanted.header, world.names);
             if readable(file, world)? {
-                return Ok(Some((file, At::Beside)));
+                // What Clang finds beside a file counts as found where that file was.
+                let at = match it.family {
+                    Family::Gcc => At::Beside,
+                    Family::Clang => at,
+                };
+                return Ok(Some((file, at)));
             }
         }
         self.in_path(path, start, wanted.header, world)
