@@ -51,6 +51,12 @@ pub const VISITS_BYTES_MAX: usize = 64 << 20;
 /// Visits remembered of one header: for different macros, or found in different ways.
 pub const VISITS_PER_HEADER_MAX: usize = 8;
 
+/// Visits of one header that are remembered whether or not they are of use.
+pub const VISITS_MADE_FREELY: u32 = 8;
+
+/// Of visits that are likely to be of no use, every so many is remembered all the same.
+pub const VISITS_LEFT_OUT: u32 = 16;
+
 /// Directives and includes that a visit must have taken to be remembered: less is followed as fast as compared.
 pub const VISIT_STEPS_MIN: u64 = 24;
 

@@ -17,6 +17,9 @@ struct Event {
     read: Option<Binding>,
 }
 
+/// Macros with what they stand for.
+pub(crate) type Bindings = Vec<(Name, Binding)>;
+
 /// Positions of the last events for a name, 0 for none.
 #[derive(Debug, Clone, Copy, Default)]
 struct Last {
@@ -121,17 +124,23 @@ impl MacroLog {
         }
     }
 
-    /// What was read since a mark before it was changed, with what was read; and what was changed.
-    pub(crate) fn since(&mut self, mark: Mark) -> (Vec<(Name, Binding)>, Vec<Name>) {
+    /// What was read since a mark before it was changed, with what was read; and what was changed, with what `now` says.
+    pub(crate) fn since(
+        &mut self,
+        mark: Mark,
+        now: impl Fn(Name) -> Binding,
+    ) -> (Bindings, Bindings) {
         let (seen, changed) = &mut self.seen;
         seen.clear();
         changed.clear();
-        let (mut reads, mut changes) = (Vec::new(), Vec::new());
-        for event in &self.events[mark.event..] {
+        let events = &self.events[mark.event..];
+        let mut reads = Vec::with_capacity(events.len());
+        let mut changes = Vec::with_capacity(events.len());
+        for event in events {
             let is_new = seen.insert(event.name.0);
             match event.read {
                 Some(binding) if is_new => reads.push((event.name, binding)),
-                None if changed.insert(event.name.0) => changes.push(event.name),
+                None if changed.insert(event.name.0) => changes.push((event.name, now(event.name))),
                 _ => {}
             }
         }
@@ -152,7 +161,7 @@ mod tests {
     #[test]
     fn a_visit_depends_on_what_it_reads_before_it_changes_it() {
         let (a, b, c) = (Name(1), Name(2), Name(3));
-        let one = Binding::def(DefId(1));
+        let (one, two) = (Binding::def(DefId(1)), Binding::def(DefId(2)));
         let mut log = MacroLog::default();
         log.read(a, one);
         let outer = log.start();
@@ -163,15 +172,24 @@ mod tests {
         log.read(a, one);
         log.read(b, one);
         log.change(c);
-        assert_eq!(log.since(inner), (vec![(a, one), (b, one)], vec![c]));
+        assert_eq!(
+            log.since(inner, |_| two),
+            (vec![(a, one), (b, one)], vec![(c, two)])
+        );
         log.end(inner);
         log.read(c, one);
         log.change(a);
-        assert_eq!(log.since(outer), (vec![(a, one)], vec![b, c, a]));
+        assert_eq!(
+            log.since(outer, |_| two),
+            (vec![(a, one)], vec![(b, two), (c, two), (a, two)])
+        );
         log.end(outer);
         log.clear();
         let next = log.start();
         log.read(a, Binding::UNDEFINED);
-        assert_eq!(log.since(next), (vec![(a, Binding::UNDEFINED)], vec![]));
+        assert_eq!(
+            log.since(next, |_| two),
+            (vec![(a, Binding::UNDEFINED)], vec![])
+        );
     }
 }

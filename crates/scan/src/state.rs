@@ -327,18 +327,23 @@ impl State {
     /// What a visit of a header depends on and what it does to macros, if that can be said without the tables of this
     /// scan.
     pub(crate) fn since(&mut self, mark: crate::macro_log::Mark) -> Option<Effect> {
-        let (reads, changes) = self.log.since(mark);
-        let changes: Vec<(Name, Binding)> = changes
-            .into_iter()
-            .map(|name| (name, self.get(name)))
-            .collect();
-        // What is on a stack, and which sets there are, is of this scan.
-        let lasts = |(name, binding): &(Name, Binding)| match binding.unpack() {
-            Bound::Several(_) => false,
-            Bound::Undefined => true,
-            _ => !self.stack_names.contains(name),
+        let now = &self.now;
+        let get = |name: Name| {
+            now.get(name.0 as usize)
+                .copied()
+                .unwrap_or(Binding::UNDEFINED)
         };
-        (reads.iter().all(lasts) && changes.iter().all(lasts)).then(|| Effect {
+        let (reads, changes) = self.log.since(mark, get);
+        // What is on a stack, and which sets there are, is of this scan.
+        let lasts = |(_, binding): &(Name, Binding)| !matches!(binding.unpack(), Bound::Several(_));
+        let is_of_scan = |(name, binding): &(Name, Binding)| {
+            *binding != Binding::UNDEFINED && self.stack_names.contains(name)
+        };
+        let all = || reads.iter().chain(&changes);
+        if !all().all(lasts) || (!self.stack_names.is_empty() && all().any(is_of_scan)) {
+            return None;
+        }
+        Some(Effect {
             reads: reads.into(),
             changes: changes.into(),
         })

@@ -8,7 +8,7 @@
 use std::sync::Arc;
 
 use crate::hash::FastMap;
-use crate::limits::{VISITS_BYTES_MAX, VISITS_PER_HEADER_MAX};
+use crate::limits::{VISITS_BYTES_MAX, VISITS_LEFT_OUT, VISITS_MADE_FREELY, VISITS_PER_HEADER_MAX};
 use crate::lookups::PathId;
 use crate::mode::Mode;
 use crate::report::{Dates, Why};
@@ -78,52 +78,73 @@ impl Visit {
 /// A visit, and the last scan in which it was made or done again.
 type Kept = (u32, Arc<Visit>);
 
+/// The visits of one header.
+#[derive(Debug, Default)]
+struct OfHeader {
+    kept: Vec<Kept>,
+    /// How often one was made, was done again, and could have been made but was not.
+    made: u32,
+    done_again: u32,
+    left_out: u32,
+}
+
 /// All visits that are kept.
 #[derive(Debug, Default)]
 pub(crate) struct Visits {
-    by_node: FastMap<NodeId, Vec<Kept>>,
+    by_node: FastMap<NodeId, OfHeader>,
     bytes: usize,
     /// The scan in which room was made last.
     swept: u32,
 }
 
 impl Visits {
-    /// Visits of a header, the last used first.
+    /// How many visits of a header there are.
     pub(crate) fn of(&self, node: NodeId) -> usize {
-        self.by_node.get(&node).map_or(0, Vec::len)
+        self.by_node.get(&node).map_or(0, |it| it.kept.len())
     }
 
-    /// One of them.
+    /// One of them, the last used first.
     pub(crate) fn get(&self, node: NodeId, index: usize) -> Option<&Arc<Visit>> {
-        Some(&self.by_node.get(&node)?.get(index)?.1)
+        Some(&self.by_node.get(&node)?.kept.get(index)?.1)
     }
 
     /// One of them is done again.
     pub(crate) fn used(&mut self, node: NodeId, index: usize, scan: u32) {
-        if let Some(list) = self.by_node.get_mut(&node) {
-            list[index].0 = scan;
-            list[..=index].rotate_right(1);
+        if let Some(it) = self.by_node.get_mut(&node) {
+            it.done_again += 1;
+            it.kept[index].0 = scan;
+            it.kept[..=index].rotate_right(1);
         }
     }
 
     /// One of them does not hold any more.
     pub(crate) fn remove(&mut self, node: NodeId, index: usize) {
-        if let Some(list) = self.by_node.get_mut(&node) {
-            self.bytes -= list.remove(index).1.memory();
+        if let Some(it) = self.by_node.get_mut(&node) {
+            self.bytes -= it.kept.remove(index).1.memory();
         }
+    }
+
+    /// Whether another visit of a header is likely to be of use: a header that is met with other macros each time is
+    /// followed as fast, and so only tried now and then.
+    pub(crate) fn wants(&mut self, node: NodeId) -> bool {
+        let it = self.by_node.entry(node).or_default();
+        let is_useful = it.made < VISITS_MADE_FREELY || it.done_again >= it.made;
+        it.left_out += u32::from(!is_useful);
+        is_useful || it.left_out.is_multiple_of(VISITS_LEFT_OUT)
     }
 
     /// Keeps a visit.
     pub(crate) fn add(&mut self, visit: Visit) {
         let scan = visit.scan;
         self.bytes += visit.memory();
-        let list = self.by_node.entry(visit.meeting.node).or_default();
-        if list.len() >= VISITS_PER_HEADER_MAX
-            && let Some((_, oldest)) = list.pop()
+        let it = self.by_node.entry(visit.meeting.node).or_default();
+        it.made += 1;
+        if it.kept.len() >= VISITS_PER_HEADER_MAX
+            && let Some((_, oldest)) = it.kept.pop()
         {
             self.bytes -= oldest.memory();
         }
-        list.insert(0, (scan, Arc::new(visit)));
+        it.kept.insert(0, (scan, Arc::new(visit)));
         if self.bytes > VISITS_BYTES_MAX {
             self.sweep(scan);
         }
@@ -140,11 +161,10 @@ impl Visits {
 
     fn retain(&mut self, keep: impl Fn(&Kept) -> bool) {
         let mut bytes = 0;
-        self.by_node.retain(|_, list| {
-            list.retain(&keep);
-            bytes += list.iter().map(|it| it.1.memory()).sum::<usize>();
-            !list.is_empty()
-        });
+        for it in self.by_node.values_mut() {
+            it.kept.retain(&keep);
+            bytes += it.kept.iter().map(|it| it.1.memory()).sum::<usize>();
+        }
         self.bytes = bytes;
     }
 
@@ -156,6 +176,6 @@ impl Visits {
 
     /// Bytes held, roughly.
     pub(crate) fn memory(&self) -> usize {
-        self.bytes
+        self.bytes + self.by_node.len() * size_of::<OfHeader>()
     }
 }

@@ -209,7 +209,7 @@ impl Walk<'_> {
             && !self.scanner.state.log.is_full()
             && !self.scanner.trail.is_full();
         if is_certain
-            && self.is_worth_keeping(steps, inner.largest_kept)
+            && self.is_worth_keeping(frame.meeting.node, steps, inner.largest_kept)
             && self.keep(&frame, cost, inner)
         {
             kept = steps;
@@ -224,10 +224,10 @@ impl Walk<'_> {
     }
 
     /// Less is followed as fast as compared, and what is kept inside is not kept once more.
-    fn is_worth_keeping(&self, steps: u64, largest_kept: u64) -> bool {
+    fn is_worth_keeping(&mut self, node: NodeId, steps: u64, largest_kept: u64) -> bool {
         match self.scanner.visit_steps_min {
             0 => true,
-            least => steps >= least.max(2 * largest_kept),
+            least => steps >= least.max(2 * largest_kept) && self.scanner.visits.wants(node),
         }
     }
 
