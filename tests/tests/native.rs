@@ -93,7 +93,8 @@ const LINES: &[(&str, &[&str])] = &[
 #[test]
 fn outputs_and_messages_are_those_of_a_local_compile() {
     let (workspace, worker) = with_worker();
-    workspace.write("b.S", "#include \"sub/part.h\"\n.globl x\nx: .long PART\n");
+    workspace.write("sub/asm.h", "#define PART 42\n");
+    workspace.write("b.S", "#include \"sub/asm.h\"\n.globl x\nx: .long PART\n");
     workspace.write(
         "c.cc",
         "#include <vector>\n#include <string>\nint f() { std::vector<std::string> v; return v.size(); }\n",
@@ -113,7 +114,8 @@ fn outputs_and_messages_are_those_of_a_local_compile() {
             assert!(*ours == theirs, "{line}: {name} differs");
         }
     }
-    assert!(worker.jobs_so_far() >= 2 * LINES.len());
+    // The second time, the worker knows the result.
+    assert!(worker.jobs_so_far() >= LINES.len());
 }
 
 #[test]
