@@ -51,8 +51,10 @@ DISTCC_DIR="/var/cache/distcc"
 DISTCC_LOG="{CLIENT_LOG}"
 DISTCC_VERBOSE="1"
 """
-# `… COMPILE_OK exit:0 sig:0 core:0 ret:0 time:23ms gcc a.c`
-SUMMARY = re.compile(r"client: \S+ (\w+) exit:-?\d+ .* time:\S+ \S+ (\S+)$", re.MULTILINE)
+# `… COMPILE_OK exit:0 sig:0 core:0 ret:0 time:23ms gcc a.c`, and ` action:DIGEST` of what was sent as sources
+SUMMARY = re.compile(
+    r"client: \S+ (\w+) exit:-?\d+ .* time:\S+ \S+ (\S+)(?: action:\S+)?$", re.MULTILINE
+)
 
 
 def run_all(sources, programs, only):
@@ -96,14 +98,16 @@ def with_ours(template, only):
         if not only or name in only:
             facts[name] = look()
 
-    def scenario(features, hosts=SERVER_HOST):
-        return Scenario(template, features, hosts)
+    def scenario(features, hosts=SERVER_HOST, variant=""):
+        return Scenario(template, features, hosts, variant)
 
     with Server("distcc"):
         see("default", lambda: scenario("distcc").emerge("app-test/units"))
         see("info", lambda: {"output": run("emerge", "--info")})
         for name, features in BUILDS.items():
-            see(name, scenario(features).build)
+            # Both sides know the results of other builds; ccache shall know its own.
+            variant = "ccache" if features.startswith("ccache") else name
+            see(name, scenario(features, variant=variant).build)
         see("as_documented", lambda: as_documented(template))
         # Fewer slots than jobs: two agents have to share them through the lock files.
         see("pair", lambda: scenario("distcc", "127.0.0.1/4").emerge_watched(*PAIR))
@@ -130,8 +134,9 @@ def as_documented(template):
 class Scenario:
     """One build with its own make.conf."""
 
-    def __init__(self, template, features, hosts=SERVER_HOST):
-        self.make_conf = template.replace("@FEATURES@", features)
+    def __init__(self, template, features, hosts=SERVER_HOST, variant=""):
+        option = f" -DSCENARIO_{variant}" if variant else ""
+        self.make_conf = template.replace("@FEATURES@", features).replace("@VARIANT@", option)
         if hosts:
             self.make_conf += f'DISTCC_HOSTS="{hosts}"\n'
 

@@ -74,7 +74,7 @@ impl Peer {
     /// In the form of the host list.
     #[must_use]
     pub fn host(&self) -> String {
-        format!("127.0.0.1:{}/4", self.port)
+        format!("127.0.0.1:{}/4,stock", self.port)
     }
 
     /// Connections so far.

@@ -23,6 +23,7 @@ pub(crate) const PORTS_TRIED_MAX: usize = 10;
 /// A running server, killed with all its processes when dropped.
 #[derive(Debug)]
 pub struct Server {
+    kind: Kind,
     child: Child,
     port: u16,
     log: Arc<Log>,
@@ -68,6 +69,7 @@ impl Server {
             let mut child = command.spawn().expect("the server can be started");
             let log = Log::follow(child.stderr.take().expect("it is a pipe"));
             let mut server = Self {
+                kind,
                 child,
                 port,
                 log,
@@ -85,9 +87,19 @@ impl Server {
         panic!("no free port after {PORTS_TRIED_MAX} attempts");
     }
 
-    /// The server in the form of the host list: `127.0.0.1:PORT/4`.
+    /// The server in the form of the host list, spoken to in distcc's protocol: `127.0.0.1:PORT/4`, and `,stock` if it
+    /// would rather speak another.
     #[must_use]
     pub fn host(&self) -> String {
+        match self.kind {
+            Kind::Stock => self.plain_host(),
+            Kind::Ours => self.plain_host() + ",stock",
+        }
+    }
+
+    /// The server in the form of the host list, without a word about the protocol.
+    #[must_use]
+    pub fn plain_host(&self) -> String {
         format!("127.0.0.1:{}/4", self.port)
     }
 

@@ -66,7 +66,11 @@ impl Pair {
         workspace.write("part.h", "#define PART(x) ((x) + 1)\n");
         workspace.write("sub/keep", "");
         let server = Server::start(&workspace, server);
-        workspace.set_hosts(server.host() + host_options);
+        let host = match client {
+            Kind::Stock => server.plain_host(),
+            Kind::Ours => server.host(),
+        };
+        workspace.set_hosts(host + host_options);
         Some(Self {
             client,
             server,

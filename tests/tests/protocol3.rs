@@ -36,7 +36,7 @@ impl Pump {
             "#include \"inc/part.h\"\nint f(void) { return PART }\n",
         );
         let server = Server::start(&workspace, server);
-        workspace.set_hosts(server.host() + ",lzo,cpp");
+        workspace.set_hosts(server.plain_host() + ",lzo,cpp");
         let mut pump = Self {
             server,
             workspace,

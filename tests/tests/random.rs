@@ -20,7 +20,7 @@ use e2e::workspace::Workspace;
 
 /// Seeds tried; another range as `FROM..TO` in this variable.
 const SEEDS_VARIABLE: &str = "FARCC_TEST_SEEDS";
-const SEEDS: std::ops::Range<u64> = 0..100;
+const SEEDS: std::ops::Range<u64> = 0..150;
 
 /// Of so many lines at least one must be remote, or the test says little.
 const LINES_PER_REMOTE_MAX: usize = 5;
@@ -507,10 +507,15 @@ fn random_command_lines_behave_as_the_local_compiler() {
     let seeds = seeds.unwrap_or(SEEDS);
     let mut workspace = Workspace::new();
     let server = Server::start(&workspace, Kind::Ours);
-    let hosts = [server.host(), format!("{},lzo,cpp", server.host())];
+    let hosts = [
+        server.host(),
+        format!("{},lzo,cpp", server.host()),
+        server.native_host(),
+    ];
     let mut failures = String::new();
     for seed in seeds.clone() {
-        workspace.set_hosts(&hosts[usize::try_from(seed % 2).unwrap()]);
+        let index = usize::try_from(seed).unwrap() % hosts.len();
+        workspace.set_hosts(&hosts[index]);
         let line = line(seed);
         if let Some(difference) = difference(&workspace, &line) {
             let _infallible = writeln!(failures, "seed {seed}: {line:?}\n{difference}\n");

@@ -53,8 +53,9 @@ impl<'a> Run<'a> {
                 }
                 Verdict::Host(failure) => failure,
             },
-            Err(NoAnswer::Host(HostFailure::NotNative)) if self.plan.only_workers.is_none() => {
-                self.connect_stock(id, slot);
+            // Nothing is wrong with such a host: it gets what it understands, if there is anything.
+            Err(NoAnswer::Host(HostFailure::NotNative)) => {
+                self.go_on_without_action(id, slot, ticket);
                 return None;
             }
             Err(NoAnswer::Host(failure)) => failure,
@@ -103,6 +104,10 @@ impl<'a> Run<'a> {
         let text = format!("{}: {why}", self.job.file);
         self.job.log(LogLevel::Info, text);
         self.action = None;
+        self.go_on_without_action(id, slot, ticket);
+    }
+
+    fn go_on_without_action(&mut self, id: HostId, slot: u32, ticket: &Ticket) {
         match &self.plan.only_workers {
             Some(local) => self.unwant(local.clone(), ticket),
             None => self.connect_stock(id, slot),

@@ -25,9 +25,12 @@ use crate::settings::Settings;
 /// How long a host that turned out to be stock is not asked again.
 const STOCK_FOR: Duration = Duration::from_secs(300);
 
-/// How long a host may take to answer the greeting. Stock servers hang up at once, or after they have read a request's
-/// first bytes; a worker answers at once.
+/// How long a host may take to answer the greeting. A worker answers at once, whatever it has to do. A stock server
+/// hangs up at once if it is idle, and as late as a job ends if it is not: who says nothing is taken for one.
 const GREETING_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The same for a host of which the list does not say that it is a worker.
+const GUESS_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// What is known of a host.
 #[derive(Debug, Clone, Default)]
@@ -65,11 +68,19 @@ impl Workers {
         }
     }
 
-    /// Whether it is worth while to prepare an action for this host: its list says that it is a worker.
+    /// Whether it is worth while to prepare an action for this host: unless its list or the host itself has said that
+    /// it only speaks distcc's protocol.
     pub(crate) fn may_be_native(&self, id: HostId, host: &Host) -> bool {
-        let is_stock =
-            matches!(*self.entry(id).state.borrow(), State::Stock(until) if Instant::now() < until);
-        host.speaks == Speaks::Native && !is_stock
+        match host.speaks {
+            _ if host.is_local() => false,
+            Speaks::Stock => false,
+            Speaks::Native => true,
+            Speaks::Either => {
+                let entry = self.entry(id);
+                let state = entry.state.borrow();
+                !matches!(*state, State::Stock(until) if Instant::now() < until)
+            }
+        }
     }
 
     /// Jobs at once, as a worker has announced.
@@ -112,23 +123,26 @@ impl Workers {
         };
         let authority = authority(host);
         let greeted = Client::connect(io, &authority, &caller, self.function);
-        match timeout(GREETING_TIMEOUT, greeted).await {
+        let is_guess = host.speaks != Speaks::Native;
+        let patience = if is_guess {
+            GUESS_TIMEOUT
+        } else {
+            GREETING_TIMEOUT
+        };
+        match timeout(patience, greeted).await {
             Ok(Ok(client)) => {
                 let worker = Rc::new(Worker::new(client));
                 worker.ask_slots().await;
                 entry.state.replace(State::Worker(Rc::clone(&worker)));
                 Ok(worker)
             }
-            Ok(Err(CallError::NotSpoken(_) | CallError::Unavailable(_)))
-                if host.speaks != Speaks::Native =>
-            {
-                entry
-                    .state
-                    .replace(State::Stock(Instant::now() + STOCK_FOR));
+            Ok(Err(CallError::NotSpoken(_) | CallError::Unavailable(_))) | Err(_) if is_guess => {
+                let until = Instant::now() + STOCK_FOR;
+                entry.state.replace(State::Stock(until));
                 Err(HostFailure::NotNative)
             }
             Ok(Err(error)) => Err(error.into()),
-            Err(_) => Err(HostFailure::NoGreeting(GREETING_TIMEOUT)),
+            Err(_) => Err(HostFailure::NoGreeting(patience)),
         }
     }
 

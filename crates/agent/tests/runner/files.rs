@@ -53,7 +53,7 @@ impl Pump {
     }
 
     fn hosts(&self) -> String {
-        format!("127.0.0.1:{}/2,lzo,cpp", self.server.port)
+        format!("127.0.0.1:{}/2,lzo,cpp,stock", self.server.port)
     }
 
     fn compile(&self, args: &str) -> Done {
@@ -251,12 +251,18 @@ fn hosts_that_preprocess_and_others_in_one_list() {
     let other = StockServer::new();
     let world = &pump.world;
     world.write("plain.c", "#include \"up.h\"\nint x = UP;\n");
-    let hosts = format!("127.0.0.1:{},lzo 127.0.0.1:1,lzo,cpp", other.port);
+    let hosts = format!(
+        "127.0.0.1:{},lzo,stock 127.0.0.1:1,lzo,cpp,stock",
+        other.port
+    );
     let done = world.compile(&hosts, "-c plain.c -o o.o").run();
     done.is_remote();
     assert_eq!(done.preprocessed, 1);
     // One that is not there, and then one that needs text.
-    let hosts = format!("127.0.0.1:1,lzo,cpp 127.0.0.1:{},lzo", other.port);
+    let hosts = format!(
+        "127.0.0.1:1,lzo,cpp,stock 127.0.0.1:{},lzo,stock",
+        other.port
+    );
     let done = world.compile(&hosts, "-c plain.c -o o.o").run();
     done.is_remote();
     assert_eq!(done.preprocessed, 1);

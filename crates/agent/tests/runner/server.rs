@@ -85,7 +85,7 @@ impl Server {
 
     /// As it stands in a host list.
     pub(crate) fn host(&self, slots: u32) -> String {
-        format!("127.0.0.1:{}/{slots}", self.address.port())
+        format!("127.0.0.1:{}/{slots},stock", self.address.port())
     }
 
     pub(crate) fn request(&self) -> Request {

@@ -96,7 +96,7 @@ fn objects_equal_those_of_a_local_compile() {
     world.write("a.c", SOURCE);
     world.write("h.h", "#define H 42\n");
     for option in ["", ",lzo"] {
-        let hosts = format!("127.0.0.1:{}/2{option}", server.port);
+        let hosts = format!("127.0.0.1:{}/2{option},stock", server.port);
         for args in [
             "-c a.c -o out.o",
             "-O2 -g -Wall -MD -MF a.d -c a.c -o out.o",
@@ -119,7 +119,7 @@ fn clang_too() {
     let world = World::new();
     world.write("a.c", "int f(int x) { return x + 1; }\n");
     let clang = |args: &str| {
-        let hosts = format!("127.0.0.1:{},lzo", server.port);
+        let hosts = format!("127.0.0.1:{},lzo,stock", server.port);
         let done = world
             .compile(&hosts, args)
             .compiler("clang", "/usr/bin/clang")
@@ -142,7 +142,7 @@ fn an_error_in_the_source_is_told_once_by_the_local_compiler() {
     let server = StockServer::new();
     let world = World::new();
     world.write("a.c", "int f(void) { return x; }\n");
-    let hosts = format!("127.0.0.1:{}", server.port);
+    let hosts = format!("127.0.0.1:{},stock", server.port);
     let done = world.compile(&hosts, "-c a.c").run();
     assert_eq!(done.how, How::Local(256));
     let stderr = String::from_utf8(done.stderr.clone()).unwrap();

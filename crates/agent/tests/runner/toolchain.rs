@@ -2,7 +2,8 @@
 
 use std::ffi::{OsStr, OsString};
 use std::fs;
-use std::os::unix::fs::{PermissionsExt, symlink};
+use std::io::Write;
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
@@ -22,10 +23,15 @@ fn path_with(dirs: &[&Path]) -> OsString {
     std::env::join_paths(dirs.iter().copied().chain(usual)).unwrap()
 }
 
+/// Another process writes it: a child of another test would inherit it open for writing, and then it cannot be
+/// executed (`ETXTBSY`).
 fn make_program(path: &Path, text: &[u8]) {
     fs::create_dir_all(path.parent().unwrap()).unwrap();
-    fs::write(path, text).unwrap();
-    fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
+    let mut draft = tempfile::NamedTempFile::new().unwrap();
+    draft.write_all(text).unwrap();
+    let mut install = Command::new("install");
+    install.args(["-m", "755"]).arg(draft.path()).arg(path);
+    assert!(install.status().unwrap().success());
 }
 
 fn has_file(toolchain: &Toolchain, path: &Path) -> bool {

@@ -43,7 +43,7 @@ pub(crate) fn run() -> Result<(), String> {
     let server = Server::start(&place, Kind::Stock);
     let files = server.host() + ",lzo,cpp";
     let candidates: Result<Vec<_>, String> = [
-        Candidate::new("stock distcc", Kind::Stock, server.host()),
+        Candidate::new("stock distcc", Kind::Stock, server.plain_host()),
         Candidate::new("farcc", Kind::Ours, server.host()),
         Candidate::new("farcc, host with ,lzo,cpp", Kind::Ours, files),
     ]
