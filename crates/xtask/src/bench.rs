@@ -5,6 +5,7 @@
 
 pub(crate) mod client;
 pub(crate) mod handover;
+pub(crate) mod native;
 pub(crate) mod server;
 pub(crate) mod startup;
 pub(crate) mod worker;

@@ -41,6 +41,16 @@ pub(crate) fn of_process(pid: Pid) -> Result<Duration, String> {
         .ok_or_else(|| format!("process {pid:?} is gone"))
 }
 
+/// The most memory that a running process had at a time, in bytes.
+pub(crate) fn peak_memory(pid: Pid) -> Result<u64, String> {
+    let path = format!("/proc/{}/status", pid.as_raw_nonzero());
+    let status = std::fs::read_to_string(&path).map_err(|error| format!("{path}: {error}"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let kib = line.and_then(|line| line.trim().strip_suffix(" kB")?.parse::<u64>().ok());
+    kib.map(|kib| kib << 10)
+        .ok_or_else(|| format!("{path} does not tell the memory"))
+}
+
 /// A process and all its descendants that are there now.
 pub(crate) fn family(head: Pid) -> Result<Vec<i32>, String> {
     let entries = std::fs::read_dir("/proc").map_err(|error| format!("no /proc: {error}"))?;

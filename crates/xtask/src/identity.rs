@@ -27,12 +27,12 @@ const SHOWN_MAX: usize = 20;
 
 /// What the user asks for.
 #[derive(Debug, Default)]
-struct Ask {
-    database: PathBuf,
+pub(crate) struct Ask {
+    pub(crate) database: PathBuf,
     /// So many units, spread evenly.
     sample: Option<usize>,
     /// Words added to each compile.
-    more: Vec<String>,
+    pub(crate) more: Vec<String>,
     /// Another compiler than the one of the database.
     compiler: Option<String>,
 }
@@ -40,9 +40,7 @@ struct Ask {
 /// Compares all units, or a sample of them.
 pub(crate) fn run(words: &[&str]) -> Result<(), String> {
     let ask = read(words)?;
-    let units = units::read(&ask.database)
-        .map_err(|error| format!("{}: {error}", ask.database.display()))?;
-    let units = sample(units, ask.sample);
+    let units = units(&ask)?;
     println!("==> building farcc");
     // Nothing is timed here, and this builds sooner.
     use_programs(Profile::Debug)?;
@@ -57,7 +55,15 @@ pub(crate) fn run(words: &[&str]) -> Result<(), String> {
     Ok(())
 }
 
-fn read(words: &[&str]) -> Result<Ask, String> {
+/// The units that were asked for.
+pub(crate) fn units(ask: &Ask) -> Result<Vec<Unit>, String> {
+    let units = units::read(&ask.database)
+        .map_err(|error| format!("{}: {error}", ask.database.display()))?;
+    Ok(sample(units, ask.sample))
+}
+
+/// Reads the command line.
+pub(crate) fn read(words: &[&str]) -> Result<Ask, String> {
     let mut ask = Ask::default();
     let mut words = words.iter();
     while let Some(word) = words.next() {

@@ -37,6 +37,8 @@ Tasks:
   bench client      what one compile costs the client, beside stock distcc
   bench handover    how long a freed slot stays empty while jobs wait, beside stock distcc
   bench server      what one job costs a server, with and without its sandbox, beside stock distccd
+  bench native COMPILE_COMMANDS_JSON [--sample N] [--add OPTIONS]
+                    what one compile on a worker costs the client, beside stock distcc
   bench worker      what one action of remote execution costs a worker besides its command
   bench worker-load 64 clients, 20,000 actions: none lost, none twice, memory flat
   scan-check COMPILE_COMMANDS_JSON [--sample N] [--compiler clang]
@@ -61,6 +63,7 @@ fn main() -> ExitCode {
         ["bench", "client"] => bench::client::run(),
         ["bench", "handover"] => bench::handover::run(),
         ["bench", "server"] => bench::server::run(),
+        ["bench", "native", ref rest @ ..] => bench::native::run(rest),
         ["bench", "worker"] => bench::worker::run_cost(),
         ["bench", "worker-load"] => bench::worker::run_load(),
         ["scan-check", ref words @ ..] => scan_check::run(words),

@@ -11,7 +11,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use cmdline::{ActionCommand, Invocation};
-use reapi::{Action, Command, Entry, MerkleTree, OutputKind, OutputPath, Platform, RelativePath};
+use reapi::{
+    Action, Command, Entry, InputRoot, MerkleTree, OutputKind, OutputPath, Platform, RelativePath,
+};
 use store::{Digest, DigestFunction};
 
 use super::inputs::{Inputs, Named, below_root, pwd};
@@ -72,6 +74,8 @@ pub(crate) enum Source {
 #[derive(Debug)]
 pub(crate) struct Installed {
     pub(crate) toolchain: Arc<Toolchain>,
+    /// An input root of nothing else.
+    tree: Arc<MerkleTree>,
     /// Its files, by digest.
     pub(crate) files: HashMap<Digest, Source>,
 }
@@ -113,6 +117,8 @@ pub(crate) struct Preparer {
     function: DigestFunction,
     places: Places,
     installed: HashMap<Digest, Arc<Installed>>,
+    /// The last input root: the next is likely to share most of its directories.
+    last_root: Option<Arc<MerkleTree>>,
 }
 
 impl Preparer {
@@ -121,6 +127,7 @@ impl Preparer {
             function,
             places: Places::new(function),
             installed: HashMap::new(),
+            last_root: None,
         }
     }
 
@@ -163,7 +170,7 @@ impl Preparer {
         {
             return Ok(Arc::clone(known));
         }
-        let installed = Arc::new(Installed::new(toolchain));
+        let installed = Arc::new(Installed::new(toolchain, self.function)?);
         self.installed
             .insert(installed.toolchain.digest(), Arc::clone(&installed));
         Ok(installed)
@@ -176,7 +183,6 @@ impl Preparer {
         installed: &Arc<Installed>,
     ) -> Result<Prepared, WhyNot> {
         let mut inputs = Inputs::new();
-        installed.add_to(&mut inputs)?;
         let named = Named {
             cwd: &order.cwd,
             pwd: pwd(&order.env, &order.cwd),
@@ -197,8 +203,9 @@ impl Preparer {
         let command_digest = Digest::of(self.function, &command);
         let root = inputs
             .root
-            .build(self.function)
+            .build_over(&installed.tree, self.last_root.as_ref())
             .map_err(super::inputs::NoInputs::from)?;
+        self.last_root = Some(Arc::clone(&root));
         let may_be_kept = !tells_time || has(&order.env, "SOURCE_DATE_EPOCH");
         let action = Action {
             command: command_digest,
@@ -223,7 +230,10 @@ impl Preparer {
 }
 
 impl Installed {
-    fn new(toolchain: Arc<Toolchain>) -> Self {
+    fn new(
+        toolchain: Arc<Toolchain>,
+        function: DigestFunction,
+    ) -> Result<Self, super::inputs::NoInputs> {
         let files = toolchain
             .entries()
             .iter()
@@ -240,16 +250,25 @@ impl Installed {
                 Node::Link { .. } | Node::Dir => None,
             })
             .collect();
-        Self { toolchain, files }
+        let tree = Self::tree(&toolchain, function)?;
+        Ok(Self {
+            toolchain,
+            tree,
+            files,
+        })
     }
 
-    fn add_to(&self, inputs: &mut Inputs) -> Result<(), super::inputs::NoInputs> {
-        for entry in self.toolchain.entries() {
+    fn tree(
+        toolchain: &Toolchain,
+        function: DigestFunction,
+    ) -> Result<Arc<MerkleTree>, super::inputs::NoInputs> {
+        let mut root = InputRoot::new();
+        for entry in toolchain.entries() {
             let path = below_root(&entry.path)?;
             match &entry.node {
                 Node::File {
                     digest, executable, ..
-                } => inputs.root.add(
+                } => root.add(
                     path,
                     Entry::File {
                         digest: *digest,
@@ -258,12 +277,12 @@ impl Installed {
                 )?,
                 Node::Link { target } => {
                     let target = super::inputs::text(target)?.to_owned();
-                    inputs.root.add(path, Entry::Symlink { target })?;
+                    root.add(path, Entry::Symlink { target })?;
                 }
-                Node::Dir => inputs.root.add_directory(path)?,
+                Node::Dir => root.add_directory(path)?,
             }
         }
-        Ok(())
+        Ok(root.build(function)?)
     }
 }
 
