@@ -222,3 +222,55 @@ fn two_compilers_at_once() {
         }
     });
 }
+
+#[test]
+fn an_action_is_explained_and_what_changed_is_told() {
+    let (workspace, _worker) = with_worker();
+    let explain = |line: &str| {
+        let mut command = workspace.command(programs::farcc());
+        command.arg("explain").args(line.split(' '));
+        run(&mut command).success().stdout
+    };
+    remote(&workspace, "gcc -c a.c -o out/a.o");
+    let text = explain("out/a.o");
+    assert!(text.contains("compiled on 127.0.0.1:"), "{text}");
+    assert!(text.contains("command    /usr/bin/gcc -c a.c"), "{text}");
+    assert!(text.contains("no earlier action"), "{text}");
+    workspace.write("sub/part.h", "#include <limits.h>\n#define PART 43\n");
+    let text = explain("--action -- gcc -O1 -c a.c -o out/a.o");
+    for change in [
+        "the argument -O1: not there before",
+        "sub/part.h: another content",
+        "include/limits.h: not read before",
+    ] {
+        assert!(text.contains(change), "{change}: {text}");
+    }
+    assert!(explain("out/none.o").contains("has not seen"));
+}
+
+#[test]
+fn a_debugger_finds_the_sources() {
+    if !programs::have("gdb") {
+        return;
+    }
+    let (workspace, _worker) = with_worker();
+    workspace.write(
+        "main.c",
+        "int answer(const char *);\nint main(void)\n{\n    return answer(\"\");\n}\n",
+    );
+    for line in ["gcc -g -c a.c -o out/a.o", "gcc -g -c main.c -o out/m.o"] {
+        remote(&workspace, line);
+    }
+    workspace
+        .run("gcc out/a.o out/m.o -o out/program")
+        .success();
+    let mut gdb = workspace.command("gdb");
+    gdb.args(["-nx", "-batch", "-ex", "set startup-with-shell off"])
+        .args(["-ex", "break main.c:4", "-ex", "run", "-ex", "list answer"])
+        .arg("out/program");
+    let outcome = run(&mut gdb);
+    let text = outcome.stdout;
+    assert!(text.contains("Breakpoint 1, main () at main.c:4"), "{text}");
+    assert!(text.contains("return answer(\"\");"), "{text}");
+    assert!(text.contains("int unused; return PART"), "{text}");
+}

@@ -7,6 +7,7 @@
 use std::cell::{Cell, RefCell};
 use std::fs::File;
 use std::io;
+use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,7 +22,9 @@ use wire::{JobRequest, LogLevel, LogLine, ToAgent, ToShim};
 use crate::answer;
 use crate::dispatch::{Needs, Order, Ticket};
 use crate::distribute::{self, Outcome, Run};
+use crate::explain;
 use crate::host_lists::JobHosts;
+use crate::native::Manifest;
 use crate::offer::Offer;
 use crate::plan::{self, Local};
 use crate::serve::Agent;
@@ -47,6 +50,8 @@ pub(crate) struct Job {
     log: RefCell<Vec<LogLine>>,
     /// How it ended, as far as it is known.
     pub(crate) ended: RefCell<Ended>,
+    /// What it writes first, and the action that it became.
+    pub(crate) made: RefCell<(Option<PathBuf>, Option<Manifest>)>,
     state: StateFile,
     /// Nobody reads at the other end any more: the shim has become the compiler.
     is_compiler: Cell<bool>,
@@ -66,6 +71,7 @@ pub(crate) async fn run(agent: Rc<Agent>, request: JobRequest, mut reader: Reade
         started: Instant::now(),
         log: RefCell::default(),
         ended: RefCell::default(),
+        made: RefCell::default(),
         state,
         is_compiler: Cell::new(false),
         agent,
@@ -103,6 +109,7 @@ async fn story(job: &Job, inbox: &mut Inbox) -> io::Result<()> {
     }
     // What does the command line ask for, and may it leave this machine?
     let asked = plan::understand(&job.request, &job.agent.compilers);
+    job.made.borrow_mut().0 = explain::output_of(&job.request, &asked.invocation);
     if let (Err(local), Err(_)) = (&asked.stock, &asked.native) {
         return stay(job, &hosts, local.clone()).await;
     }
@@ -119,6 +126,7 @@ async fn story(job: &Job, inbox: &mut Inbox) -> io::Result<()> {
         Ok(offer) => offer,
         Err(local) => return stay(job, &hosts, local).await,
     };
+    job.made.borrow_mut().1 = offer.action.as_deref().map(Manifest::of);
     // Is it known already what would come of it?
     if let Some(kept) = offer.kept {
         return answer::deliver_kept(job, inbox, kept).await;
@@ -380,6 +388,11 @@ impl Job {
         let mut ended = self.ended.take();
         ended.wall_ms = millis(self.started.elapsed());
         let (agent, run) = (self.agent, self.settings.run.as_deref());
+        if let (Some(output), action) = self.made.take() {
+            agent
+                .history
+                .note(output, &self.request, ended.clone(), action);
+        }
         agent.watchers.emit(self.id.0, run, EventKind::Ended(ended));
     }
 }

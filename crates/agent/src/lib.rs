@@ -50,6 +50,9 @@ pub mod toolchain;
 
 mod comments;
 mod events;
+mod explain;
+mod history;
+mod last_failure;
 mod notices;
 mod offer;
 mod refusals;
@@ -60,6 +63,7 @@ mod slot_locks;
 mod state_files;
 mod why;
 
+pub use last_failure::last_failure_name;
 pub use native::CacheSettings;
 
 use std::io;

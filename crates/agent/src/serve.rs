@@ -19,13 +19,15 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout};
-use wire::ToAgent;
+use wire::{ToAgent, ToShim};
 
 use crate::comments::Comments;
 use crate::compilers::Compilers;
 use crate::connect::Resolver;
 use crate::dispatch::Dispatcher;
 use crate::events::Watchers;
+use crate::explain;
+use crate::history::History;
 use crate::host_lists::HostLists;
 use crate::judge::FileHosts;
 use crate::native::{PrepareService, Workers};
@@ -68,6 +70,7 @@ pub(crate) struct Agent {
     pub(crate) workers: Workers,
     pub(crate) file_hosts: FileHosts,
     pub(crate) side_log: Rc<SideLog>,
+    pub(crate) history: History,
     uid: u32,
     jobs: Cell<u64>,
     /// Connections that are not watchers.
@@ -136,6 +139,7 @@ pub(crate) async fn serve(listener: std_unix::UnixListener, config: Config) -> i
         workers: Workers::new(DIGEST_FUNCTION),
         file_hosts: FileHosts::default(),
         side_log,
+        history: History::default(),
         uid: sys::socket::peer_uid(&listener)?,
         jobs: Cell::new(0),
         busy: Cell::new(0),
@@ -275,6 +279,14 @@ async fn receive(agent: Rc<Agent>, stream: UnixStream) {
         Ok(Ok(Some((ToAgent::Watch(run), _)))) => {
             drop(busy);
             watch(&agent, run, reader, &writer).await;
+        }
+        Ok(Ok(Some((ToAgent::Explain(question), _)))) => {
+            let text = explain::answer(&agent, question).await;
+            // Whoever asked may be gone.
+            writer
+                .send(&ToShim::Explanation(text), &[])
+                .await
+                .unwrap_or_default();
         }
         Ok(Ok(Some((ToAgent::Drain, _)))) => agent.drain.notify_one(),
         _ => {}

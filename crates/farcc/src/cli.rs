@@ -149,8 +149,19 @@ pub(crate) struct Explain {
     /// Show only what leads to this file (a name, or the end of a path)
     #[arg(long, value_name = "FILE")]
     pub(crate) why: Option<PathBuf>,
-    /// The compile, with its arguments
-    #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true)]
+    /// Show what a worker would be given too: command, compiler, files, and what is different
+    /// from the last time. Asks the agent, which is started if it does not run
+    #[arg(long)]
+    pub(crate) action: bool,
+    /// Show the last compile that failed on a worker for a file that it did not have
+    #[arg(long, conflicts_with_all = ["all", "why", "action", "command"])]
+    pub(crate) last_failure: bool,
+    /// The compile, with its arguments; or a file that a compile wrote
+    #[arg(
+        required_unless_present = "last_failure",
+        trailing_var_arg = true,
+        allow_hyphen_values = true
+    )]
     #[arg(value_name = "COMMAND")]
     pub(crate) command: Vec<OsString>,
 }
@@ -159,6 +170,7 @@ const EXPLAIN_EXAMPLES: &str = "\
 Nothing is compiled; the compiler is only asked for its macros and directories.
 
 Examples:
+  farcc explain src/main.o
   farcc explain -- gcc -O2 -Iinclude -c src/main.c
   farcc explain --why config.h -- gcc -Iinclude -c src/main.c
 

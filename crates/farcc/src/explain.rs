@@ -3,10 +3,13 @@
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-use agent::scanning::{Found, describe};
+use agent::scanning::{Found, describe, find_compiler};
 use cmdline::Placement;
 use scan::{FileUse, How, Why};
+use stock::hosts::{Host, Speaks};
 
+use crate::agent_socket::{AgentError, distcc_dir};
+use crate::ask_agent;
 use crate::cli::Explain;
 use crate::error::Error;
 use crate::exit::Exit;
@@ -20,6 +23,14 @@ const NAME_WIDTH: usize = 40;
 
 /// Explains a compile.
 pub(crate) fn run(world: &World, options: &Explain) -> Result<Exit, Error> {
+    if options.last_failure {
+        return last_failure(world);
+    }
+    if let [word] = &options.command[..]
+        && find_compiler(word, world.var("PATH").unwrap_or_default()).is_none()
+    {
+        return output(world, Path::new(word));
+    }
     let compile = OneCompile::of(world, &options.command)?;
     let mut text = where_to(world, &compile);
     let found = compile.scan(world)?;
@@ -27,11 +38,43 @@ pub(crate) fn run(world: &World, options: &Explain) -> Result<Exit, Error> {
         Some(file) => text = chains(&found, file)?,
         None => {
             text.push_str(&how_sent(world, &compile, &found));
+            if options.action {
+                let question = ask_agent::about_command(world, &compile)?;
+                text.push_str("as a worker would get it\n");
+                text.push_str(&ask_agent::ask(world, question, true)?.unwrap_or_default());
+            }
             text.push_str(&files(&found, &compile.cwd, options.all));
             text.push_str(&uncertain(&found));
         }
     }
     report::print(&text)?;
+    Ok(Exit::Success)
+}
+
+/// What became of the last compile that wrote a file.
+fn output(world: &World, path: &Path) -> Result<Exit, Error> {
+    let question = ask_agent::about_output(path)?;
+    let answer = ask_agent::ask(world, question, false)?;
+    report::print(&answer.unwrap_or_else(|| {
+        format!(
+            "{}: no agent runs, and only the agent remembers what became of compiles\n",
+            path.display()
+        )
+    }))?;
+    Ok(Exit::Success)
+}
+
+/// The last compile that a worker could not do for want of a file.
+fn last_failure(world: &World) -> Result<Exit, Error> {
+    let dir = distcc_dir(world).ok_or(AgentError::NoDirectory)?;
+    let path = dir.join(agent::last_failure_name());
+    match std::fs::read_to_string(&path) {
+        Ok(text) => report::print(&text)?,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            report::print("no compile has failed on a worker for a file that it did not have\n")?;
+        }
+        Err(error) => return Err(Error::file("read", &path)(error)),
+    }
     Ok(Exit::Success)
 }
 
@@ -41,11 +84,13 @@ fn where_to(world: &World, compile: &OneCompile) -> String {
     let mut text = match compile.invocation.where_to() {
         Placement::Local(why) => {
             let sentence = compile.invocation.explain();
-            format!(
-                "{source} runs locally: {} [{}]\n",
-                sentence.unwrap_or_else(|| why.to_string()),
-                why.code()
-            )
+            let sentence = sentence.unwrap_or_else(|| why.to_string());
+            let where_to = if may_go_to_workers(world, compile) {
+                "can run on workers, but not on stock servers"
+            } else {
+                "runs locally"
+            };
+            format!("{source} {where_to}: {sentence} [{}]\n", why.code())
         }
         Placement::Distributable if hosts_of(world) == 0 => {
             format!("{source} could run on any host, but no host can be used\n")
@@ -59,12 +104,19 @@ fn where_to(world: &World, compile: &OneCompile) -> String {
     text
 }
 
+/// Whether a worker could run it, and some host may be one.
+fn may_go_to_workers(world: &World, compile: &OneCompile) -> bool {
+    let (_, list) = hosts::find(world, &mut |_| {});
+    let may_be_worker = |host: &Host| !host.is_local() && host.speaks != Speaks::Stock;
+    compile.invocation.action().is_ok() && list.hosts.iter().any(may_be_worker)
+}
+
 fn hosts_of(world: &World) -> usize {
     let (_, list) = hosts::find(world, &mut |_| {});
     list.hosts.iter().filter(|host| !host.is_local()).count()
 }
 
-/// Whether a host with `,lzo,cpp` would get source and headers.
+/// What hosts would get.
 fn how_sent(world: &World, compile: &OneCompile, found: &Found) -> String {
     if compile.invocation.where_to() != Placement::Distributable {
         return String::new();
@@ -80,9 +132,14 @@ fn how_sent(world: &World, compile: &OneCompile, found: &Found) -> String {
         Ok(command) => found.why_text(&command.paths),
     };
     match (takes_files, why) {
-        (_, Some(why)) => format!("  sent      preprocessed, because {why}\n"),
-        (true, None) => "  sent      as source and headers to hosts with `,lzo,cpp`\n".to_owned(),
-        (false, None) => "  sent      preprocessed: no host has `,lzo,cpp`\n".to_owned(),
+        (_, Some(why)) => format!("  sent      to stock servers preprocessed, because {why}\n"),
+        (true, None) => {
+            "  sent      as source and headers to workers and hosts with `,lzo,cpp`\n".to_owned()
+        }
+        (false, None) => {
+            "  sent      as source and headers to workers, preprocessed to stock servers\n"
+                .to_owned()
+        }
     }
 }
 

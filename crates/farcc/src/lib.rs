@@ -9,6 +9,7 @@
 
 mod agent_command;
 mod agent_socket;
+mod ask_agent;
 mod cli;
 mod compilers;
 mod distcc_config;

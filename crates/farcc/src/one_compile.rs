@@ -18,6 +18,8 @@ pub(crate) struct OneCompile {
     pub(crate) path: PathBuf,
     /// The working directory.
     pub(crate) cwd: PathBuf,
+    /// The words after the compiler.
+    pub(crate) words: Vec<OsString>,
     /// What is asked for.
     pub(crate) invocation: Invocation,
 }
@@ -42,6 +44,7 @@ impl OneCompile {
             name,
             path,
             cwd,
+            words: args.to_vec(),
             invocation,
         })
     }

@@ -163,7 +163,8 @@ fn converse(mut agent: Agent, request: &JobRequest, found: &Found, log: &Log) ->
             }
         };
         match answer {
-            ToShim::Alive => {}
+            // Explanations are for others.
+            ToShim::Alive | ToShim::Explanation(_) => {}
             ToShim::Log(lines) => log.lines(&lines),
             ToShim::Preprocess { args } => match preprocess(&mut agent, found, &args) {
                 Ok(messages) => preprocessor_messages = Some(messages),

@@ -20,6 +20,17 @@ pub enum ToAgent {
     Watch(Option<String>),
     /// Take no new work, finish what runs, then leave.
     Drain,
+    /// Answer with [`crate::ToShim::Explanation`].
+    Explain(Explain),
+}
+
+/// What is to be explained.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Explain {
+    /// The last compile that wrote this file; absolute.
+    Output(OsString),
+    /// A compile that is not run.
+    Command(JobRequest),
 }
 
 /// A compile as the build started it.
@@ -71,13 +82,15 @@ const TAG_PREPROCESSED: u8 = 2;
 const TAG_INSTALL_FAILED: u8 = 3;
 const TAG_WATCH: u8 = 4;
 const TAG_DRAIN: u8 = 5;
+const TAG_EXPLAIN_OUTPUT: u8 = 6;
+const TAG_EXPLAIN_COMMAND: u8 = 7;
 
 impl ToAgent {
     /// The message as a frame's payload.
     #[must_use]
     pub fn to_payload(&self) -> Vec<u8> {
         let writer = match self {
-            Self::Job(job) => job.write(),
+            Self::Job(job) => job.write(TAG_JOB),
             Self::Preprocessed(done) => {
                 let mut w = Writer::tagged(TAG_PREPROCESSED);
                 w.i32(done.wait_status);
@@ -96,6 +109,12 @@ impl ToAgent {
                 w
             }
             Self::Drain => Writer::tagged(TAG_DRAIN),
+            Self::Explain(Explain::Output(path)) => {
+                let mut w = Writer::tagged(TAG_EXPLAIN_OUTPUT);
+                w.os(path);
+                w
+            }
+            Self::Explain(Explain::Command(job)) => job.write(TAG_EXPLAIN_COMMAND),
         };
         writer.0
     }
@@ -116,6 +135,8 @@ impl ToAgent {
             TAG_INSTALL_FAILED => Self::InstallFailed(r.text()?),
             TAG_WATCH => Self::Watch(r.option(Reader::text)?),
             TAG_DRAIN => Self::Drain,
+            TAG_EXPLAIN_OUTPUT => Self::Explain(Explain::Output(r.os()?)),
+            TAG_EXPLAIN_COMMAND => Self::Explain(Explain::Command(JobRequest::read(&mut r)?)),
             tag => {
                 return Err(DecodeError::UnknownTag {
                     what: "message",
@@ -132,11 +153,11 @@ impl JobRequest {
     /// The job as the payload of a [`ToAgent::Job`] frame.
     #[must_use]
     pub fn to_payload(&self) -> Vec<u8> {
-        self.write().0
+        self.write(TAG_JOB).0
     }
 
-    fn write(&self) -> Writer {
-        let mut w = Writer::tagged(TAG_JOB);
+    fn write(&self, tag: u8) -> Writer {
+        let mut w = Writer::tagged(tag);
         w.u32(self.pid);
         w.os(&self.compiler);
         w.os(&self.compiler_path);
@@ -195,6 +216,8 @@ mod tests {
         check(ToAgent::Watch(None));
         check(ToAgent::Watch(Some("run".into())));
         check(ToAgent::Drain);
+        check(ToAgent::Explain(Explain::Output("/w/a.o".into())));
+        check(ToAgent::Explain(Explain::Command(JobRequest::default())));
     }
 
     #[test]

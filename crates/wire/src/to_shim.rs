@@ -41,6 +41,8 @@ pub enum ToShim {
         /// What to log.
         log: Vec<LogLine>,
     },
+    /// The answer to [`crate::ToAgent::Explain`], lines for people. No shim gets it.
+    Explanation(String),
 }
 
 /// One output of a compile, contents in the open file beside the frame.
@@ -93,6 +95,7 @@ const TAG_PREPROCESS: u8 = 3;
 const TAG_RUN_LOCAL: u8 = 4;
 const TAG_FINISH: u8 = 5;
 const TAG_ABORT: u8 = 6;
+const TAG_EXPLANATION: u8 = 7;
 
 impl ToShim {
     /// The message as a frame's payload.
@@ -135,6 +138,11 @@ impl ToShim {
                 write_log(&mut w, log);
                 w
             }
+            Self::Explanation(text) => {
+                let mut w = Writer::tagged(TAG_EXPLANATION);
+                w.bytes(text.as_bytes());
+                w
+            }
         };
         writer.0
     }
@@ -163,6 +171,7 @@ impl ToShim {
                 exit_code: r.u8()?,
                 log: read_log(&mut r)?,
             },
+            TAG_EXPLANATION => Self::Explanation(r.text()?),
             tag => {
                 return Err(DecodeError::UnknownTag {
                     what: "answer",

@@ -20,6 +20,7 @@ const NEEDED: &[(&str, &str)] = &[
     ("cmake", "cmake"),
     ("g++", "g++"),
     ("gcc", "gcc"),
+    ("gdb", "gdb"),
     ("make", "make"),
     ("ninja", "ninja-build"),
     ("python3", "python3"),

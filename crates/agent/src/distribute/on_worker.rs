@@ -14,6 +14,7 @@ use super::{Outcome, Run};
 use crate::dispatch::Ticket;
 use crate::failure::HostFailure;
 use crate::job::Job;
+use crate::last_failure;
 use crate::native::{Answer, NoResult, Prepared, Traffic, fetch, remote_ms};
 use crate::plan::Local;
 use crate::seat::{NoAnswer, Seat};
@@ -88,6 +89,7 @@ impl<'a> Run<'a> {
             return Verdict::Host(HostFailure::Killed(answer.wait_status));
         }
         if answer.misses_file && self.job.settings.fallback {
+            self.note_missing(answer);
             return Verdict::Local(Why::MissingInput.into());
         }
         let output = self.plan.invocation.output();
@@ -97,6 +99,16 @@ impl<'a> Run<'a> {
             return Verdict::Host(HostFailure::Call(reapi::client::CallError::Nonsense(text)));
         }
         Verdict::Good
+    }
+
+    /// What the scan was certain of was not so, or the source names a file that is nowhere: the compile here will tell.
+    fn note_missing(&self, answer: &Answer) {
+        let Some(action) = &self.action else { return };
+        let kept = last_failure::keep(self.job, action, answer);
+        if let Err(error) = kept {
+            let text = format!("the failure on the worker is not kept: {error}");
+            self.job.log(LogLevel::Info, text);
+        }
     }
 
     /// A file changed under the action's feet.

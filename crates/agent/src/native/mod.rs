@@ -11,6 +11,7 @@
 
 mod cache;
 mod inputs;
+mod manifest;
 mod places;
 mod prepare;
 mod result;
@@ -21,6 +22,7 @@ mod workers;
 
 pub use cache::CacheSettings;
 pub(crate) use cache::{Kept, is_off as is_cache_off};
+pub(crate) use manifest::Manifest;
 pub(crate) use prepare::{Order, Prepared};
 pub(crate) use result::{Answer, fetch};
 pub(crate) use service::PrepareService;

@@ -162,7 +162,7 @@ impl Compile {
         let mut preprocessor_stderr = Vec::new();
         loop {
             match agent.hear().expect("the agent hung up") {
-                ToShim::Alive => {}
+                ToShim::Alive | ToShim::Explanation(_) => {}
                 ToShim::Log(lines) => done.log.extend(lines),
                 ToShim::Preprocess { args } => {
                     done.preprocessed += 1;

@@ -152,7 +152,7 @@ fn explain_says_where_and_why() {
               compiler  /usr/bin/gcc
               writes    a.o
               writes    a.d
-              sent      as source and headers to hosts with `,lzo,cpp`
+              sent      as source and headers to workers and hosts with `,lzo,cpp`
             reads 8 files, 1 of them in SYSTEM; --all lists them
               a.c                                      the source
               inc/part.h                               included by a.c:1
@@ -191,7 +191,7 @@ fn explain_says_where_and_why() {
             "a.c",
         ],
         &expect![[r#"
-            a.c runs locally: debug information goes to a .dwo file beside the object (`-gsplit-dwarf`) [split-dwarf]
+            a.c can run on workers, but not on stock servers: debug information goes to a .dwo file beside the object (`-gsplit-dwarf`) [split-dwarf]
               compiler  /usr/bin/gcc
               writes    a.o
             reads 8 files, 1 of them in SYSTEM; --all lists them

@@ -1,0 +1,69 @@
+//! Answers of the agent to `farcc explain`: what it knows of an output, and what it would do with a command.
+
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+
+use cmdline::Invocation;
+use wire::{Explain, JobRequest};
+
+use crate::native::Manifest;
+use crate::plan;
+use crate::serve::Agent;
+
+/// The answer to a question.
+pub(crate) async fn answer(agent: &Rc<Agent>, question: Explain) -> String {
+    match question {
+        Explain::Output(path) => {
+            let path = PathBuf::from(path);
+            agent.history.explain(&path).unwrap_or_else(|| {
+                format!(
+                    "{}: the agent has not seen a compile of it since it was started\n",
+                    path.display()
+                )
+            })
+        }
+        Explain::Command(request) => of_command(agent, &request).await,
+    }
+}
+
+/// What a worker would be given for a command.
+async fn of_command(agent: &Rc<Agent>, request: &JobRequest) -> String {
+    let asked = plan::understand(request, &agent.compilers);
+    if let Err(local) = &asked.native {
+        return format!("  no worker would get it: {}\n", local.reason.sentence);
+    }
+    let given = &asked.invocation;
+    let order = match plan::expand(request, given, &agent.compilers).await {
+        Ok(expanded) => plan::worker_order(request, given, expanded.as_ref()),
+        Err(local) => Err(local),
+    };
+    let order = match order {
+        Ok(order) => order,
+        Err(local) => return format!("  no worker would get it: {}\n", local.reason.sentence),
+    };
+    let ready = match agent.preparer.prepare(order, true).await {
+        Ok(ready) => ready,
+        Err(why) => return format!("  workers would not get its sources: {why}\n"),
+    };
+    let manifest = Manifest::of(&ready.prepared);
+    let mut text = manifest.text();
+    if ready.kept.is_some() {
+        text.push_str("  known      nothing would run: the result is in the cache\n");
+    }
+    if let Some(output) = output_of(request, given) {
+        text.push_str(&agent.history.compare(&output, &manifest));
+    }
+    text
+}
+
+/// The file that a compile is known by: its first output.
+pub(crate) fn output_of(request: &JobRequest, invocation: &Invocation) -> Option<PathBuf> {
+    let outputs = invocation.outputs();
+    let name = &outputs.first()?.path;
+    Some(normal(&Path::new(&request.cwd).join(name)))
+}
+
+/// Without `.`, so that two spellings of one file meet.
+fn normal(path: &Path) -> PathBuf {
+    path.components().collect()
+}
