@@ -118,6 +118,168 @@ fn outputs_and_messages_are_those_of_a_local_compile() {
     assert!(worker.jobs_so_far() >= LINES.len());
 }
 
+/// Which header it includes is not known before it is compiled.
+const DOUBTFUL: &str = "#include <stddef.h>\n#include <assert.h>\n\
+    #define NAME(n) NAME2(n)\n#define NAME2(n) NAME3(sub/level##n.h)\n#define NAME3(n) #n\n\
+    #include NAME(__LINE__)\n\
+    int other(int);\n\
+    int answer(int a) { int b = WIDE(a) + other(WIDE(a)); assert(b > 3); return b + LEVEL + GIVEN; }\n\
+    const char *file(void) { return __FILE__ __BASE_FILE__; }\n";
+
+fn with_doubt() -> (Workspace, Server) {
+    let (workspace, worker) = with_worker();
+    workspace.write(
+        "sub/level6.h",
+        "#pragma once\n#pragma push_macro(\"LEVEL\")\n#define LEVEL 7\n\
+         #define WIDE(x) ((x) + 1000000 + 2000000)\nstatic inline int in(int a) { return WIDE(a); }\n",
+    );
+    workspace.write("given.h", "#define GIVEN 3\n");
+    workspace.write("d.c", DOUBTFUL);
+    let cxx =
+        format!("{DOUBTFUL}#include <vector>\n#include <string>\nstd::vector<std::string> v;\n");
+    workspace.write("d.cc", &cxx);
+    (workspace, worker)
+}
+
+/// Command lines on a source of which nobody knows what it reads, with the files that they write.
+const DOUBTFUL_LINES: &[(&str, &[&str])] = &[
+    ("gcc -O2 -c d.c -o out/d.o", &["out/d.o"]),
+    ("gcc -g -O2 -MD -c d.c -o out/d.o", &["out/d.o", "out/d.d"]),
+    (
+        "gcc -g -Wall -MMD -MF out/x.d -MT t -MP -c d.c",
+        &["d.o", "out/x.d"],
+    ),
+    (
+        "gcc -g -gsplit-dwarf -fstack-usage -Wp,-MD,out/x.d -c d.c -o out/d.o",
+        &["out/d.o", "out/d.dwo", "out/d.su", "out/x.d"],
+    ),
+    (
+        "gcc -O1 -fsanitize=undefined,address -march=native -c d.c -o out/d.o",
+        &["out/d.o"],
+    ),
+    (
+        "gcc -g -ffile-prefix-map=d.c=e.c -S d.c -o out/d.s",
+        &["out/d.s"],
+    ),
+    ("g++ -std=c++17 -O1 -g -c d.cc -o out/d.o", &["out/d.o"]),
+    ("gcc -x c++ -g -c d.c -o out/d.o", &["out/d.o"]),
+    (
+        "clang -O2 -Wall -MD -c d.c -o out/d.o",
+        &["out/d.o", "out/d.d"],
+    ),
+    (
+        "clang++ -gdwarf-4 -gsplit-dwarf -fsanitize=undefined -c d.cc -o out/d.o",
+        &["out/d.o", "out/d.dwo"],
+    ),
+];
+
+#[test]
+fn a_doubtful_compile_goes_to_a_worker_preprocessed() {
+    let (workspace, worker) = with_doubt();
+    for (line, names) in DOUBTFUL_LINES {
+        let line = format!("{line} -DX='1' -include given.h");
+        let local = workspace.run(&line).success();
+        assert_eq!(local.stderr, "", "{line}");
+        let expect = outputs(&workspace, names);
+        assert!(expect.iter().all(|(_, bytes)| bytes.is_some()), "{line}");
+        remove(&workspace, names);
+        let ours = remote(&workspace, &line);
+        assert!(
+            ours.stderr.contains("workers get it preprocessed"),
+            "{ours:#?}"
+        );
+        workspace.distcc(&line).silent_success();
+        for ((name, ours), (_, theirs)) in expect.iter().zip(outputs(&workspace, names)) {
+            assert!(*ours == theirs, "{line}: {name} differs");
+        }
+    }
+    assert!(worker.jobs_so_far() >= DOUBTFUL_LINES.len());
+}
+
+#[test]
+fn a_doubtful_compile_that_would_differ_as_text_is_local() {
+    let (workspace, worker) = with_doubt();
+    workspace.write("w.c", &format!("{DOUBTFUL}static void unused(void) {{}}\n"));
+    workspace.write("e.c", &format!("{DOUBTFUL}int e = undeclared;\n"));
+    workspace.write(
+        "t.c",
+        &format!("{DOUBTFUL}const char *t = __TIMESTAMP__;\n"),
+    );
+    for (line, reason) in [
+        (
+            "gcc -Wall -c w.c -o out/w.o",
+            "the compiler spoke about preprocessed text",
+        ),
+        (
+            "clang -Wall -c w.c -o out/w.o",
+            "the compiler spoke about preprocessed text",
+        ),
+        (
+            "gcc -c e.c -o out/w.o",
+            "the compiler spoke about preprocessed text",
+        ),
+        ("gcc -c t.c -o out/w.o", "`__TIMESTAMP__` tells when"),
+        (
+            "gcc -g3 -c d.c -o out/w.o",
+            "preprocessed text would not give the same bytes (`-g3`)",
+        ),
+        (
+            "clang -g -c d.c -o out/w.o",
+            "preprocessed text would not give the same bytes (`-g`)",
+        ),
+        ("gcc --coverage -c d.c -o out/w.o", "(`--coverage`)"),
+    ] {
+        let line = format!("{line} -include given.h");
+        remove(&workspace, &["out/w.o"]);
+        let local = workspace.run(&line);
+        let expect = outputs(&workspace, &["out/w.o"]);
+        remove(&workspace, &["out/w.o"]);
+        let told = loud(&workspace, &line);
+        assert!(told.stderr.contains("runs locally: "), "{told:#?}");
+        assert!(told.stderr.contains(reason), "{told:#?}");
+        let quiet = workspace.distcc(&line);
+        assert_eq!(
+            (quiet.code(), &quiet.stderr),
+            (local.code(), &local.stderr),
+            "{line}"
+        );
+        // Notes of coverage have a stamp.
+        assert!(
+            line.contains("coverage") || expect == outputs(&workspace, &["out/w.o"]),
+            "{line}"
+        );
+    }
+    drop(worker);
+}
+
+#[test]
+fn a_doubtful_compile_that_a_stock_host_gets_is_preprocessed_for_it() {
+    let (mut workspace, worker) = with_doubt();
+    let stock = Server::start(&workspace, Kind::Stock);
+    // Nobody knows that it is no worker, until it is asked.
+    workspace.set_hosts(stock.plain_host());
+    let line = "gcc -O2 -c d.c -o out/d.o -include given.h";
+    workspace.run(line).success();
+    let expect = outputs(&workspace, &["out/d.o"]);
+    remote(&workspace, line);
+    assert_eq!(expect, outputs(&workspace, &["out/d.o"]));
+    assert_eq!(worker.jobs_so_far(), 0);
+    // One build, both kinds of text.
+    workspace.set_hosts(format!("{} {}", stock.host(), worker.native_host()));
+    std::thread::scope(|scope| {
+        for part in 0..8 {
+            let workspace = &workspace;
+            scope.spawn(move || {
+                let line = format!("gcc -O2 -c d.c -o out/{part}.o -include given.h");
+                workspace.distcc(&line).silent_success();
+            });
+        }
+    });
+    for part in 0..8 {
+        assert!(workspace.read("out/d.o") == workspace.read(&format!("out/{part}.o")));
+    }
+}
+
 #[test]
 fn an_error_is_the_compilers_own() {
     let (workspace, _worker) = with_worker();

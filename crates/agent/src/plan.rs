@@ -158,6 +158,32 @@ pub(crate) fn worker_order(
     })
 }
 
+/// The compile of a text for workers.
+#[derive(Debug)]
+pub(crate) struct TextOrder {
+    /// What a worker runs.
+    pub(crate) order: native::Order,
+    /// What the shim's preprocessor is called with.
+    pub(crate) preprocess: Vec<OsString>,
+}
+
+/// The compile of its preprocessed text for a worker.
+///
+/// # Errors
+/// Why it would not be that of the source.
+pub(crate) fn text_order(given: &Invocation, mut order: native::Order) -> Result<TextOrder, Local> {
+    let text_action = |invocation: &Invocation| {
+        invocation.text_action().map_err(|(why, word)| {
+            let sentence = word.map(|word| format!("{why} (`{}`)", word.display()));
+            local(invocation, why, sentence)
+        })
+    };
+    // Only workers have to be told what `native` means here.
+    let preprocess = text_action(given)?.preprocess;
+    order.command = text_action(&order.invocation)?.command;
+    Ok(TextOrder { order, preprocess })
+}
+
 /// Whether the source is a named pipe or the like. What a second look would not see again cannot
 /// be preprocessed here and, should that fail, compiled.
 fn is_read_once(cwd: &Path, invocation: &Invocation) -> bool {

@@ -47,6 +47,7 @@ reasons! {
     RemoteFailed, "remote-failed", "the compile failed on the host and is repeated here";
     SourceReadOnce, "source-read-once", "the source is a pipe or a device, which can be read only once";
     SourceUnreadable, "source-unreadable", "the preprocessed source could not be read";
+    TextMessages, "text-messages", "the compiler spoke about preprocessed text, which it words otherwise than about the source";
     TooLarge, "too-large", "the preprocessed source is larger than a server accepts";
 }
 

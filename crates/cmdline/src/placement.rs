@@ -27,6 +27,8 @@ pub(crate) enum Protocol {
     Stock,
     /// A worker: has the files and the compiler of this machine, and returns whatever is written.
     Native,
+    /// A worker that gets a text which was preprocessed here instead of the source.
+    Text,
 }
 
 /// `Ok` if it is distributable.
@@ -40,7 +42,7 @@ pub(crate) fn decide(it: &Invocation, protocol: Protocol) -> Result<(), Local> {
     }
     match protocol {
         Protocol::Stock => stock(it),
-        Protocol::Native => Ok(()),
+        Protocol::Native | Protocol::Text => Ok(()),
     }
 }
 
@@ -84,6 +86,10 @@ fn source(it: &Invocation, protocol: Protocol) -> Result<(), Local> {
             }
             Kind::Other(WhyLocal::AssemblerSource) if protocol == Protocol::Native => {}
             Kind::Other(why) => return because(why),
+            // Nothing would be another way.
+            Kind::Preprocessed(_) if protocol == Protocol::Text => {
+                return because(WhyLocal::TextDiffers);
+            }
             Kind::Source(_) | Kind::Preprocessed(_) => {}
         }
     }

@@ -58,6 +58,10 @@ impl<'a> Run<'a> {
                 self.go_on_without_action(id, slot, ticket);
                 return None;
             }
+            Err(NoAnswer::Text(why)) => {
+                self.unwant(Local::from(&why), ticket);
+                return None;
+            }
             Err(NoAnswer::Host(failure)) => failure,
             Err(NoAnswer::Action(NoResult::Call(error))) => HostFailure::Call(error),
             Err(NoAnswer::Action(changed)) => {
@@ -89,6 +93,9 @@ impl<'a> Run<'a> {
         }
         if answer.misses_file && self.job.settings.fallback {
             return Verdict::Local(Why::MissingInput.into());
+        }
+        if self.is_worded_otherwise(answer) && self.job.settings.fallback {
+            return Verdict::Local(Why::TextMessages.into());
         }
         let output = self.plan.invocation.output();
         let is_there = output.is_none_or(|name| name == "/dev/null" || answer.has(name));
@@ -125,7 +132,7 @@ enum Verdict {
 }
 
 /// Has a worker execute an action and brings its outputs here.
-async fn execute(
+pub(super) async fn execute(
     job: &Job,
     id: HostId,
     host: &Host,

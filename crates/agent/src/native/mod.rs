@@ -13,6 +13,7 @@ mod cache;
 mod inputs;
 mod places;
 mod prepare;
+mod preprocessed;
 mod result;
 mod service;
 mod whole;
@@ -21,7 +22,9 @@ mod workers;
 
 pub use cache::CacheSettings;
 pub(crate) use cache::{Kept, is_off as is_cache_off};
+pub(crate) use inputs::changed;
 pub(crate) use prepare::{Order, Prepared};
+pub(crate) use preprocessed::TextFile;
 pub(crate) use result::{Answer, fetch};
 pub(crate) use service::PrepareService;
 pub(crate) use whole::WhyNot;

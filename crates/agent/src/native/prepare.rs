@@ -12,6 +12,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use cmdline::{ActionCommand, Invocation};
 use reapi::{Action, Command, Entry, MerkleTree, OutputKind, OutputPath, Platform, RelativePath};
+use scan::Doubt;
 use store::{Digest, DigestFunction};
 
 use super::inputs::{Inputs, Named, below_root, pwd};
@@ -89,6 +90,8 @@ pub(crate) struct Prepared {
     pub(crate) root: Arc<MerkleTree>,
     /// Files besides the toolchain's.
     pub(crate) files: Vec<Arc<Placed>>,
+    /// The text that takes the place of the source, if it was preprocessed here.
+    pub(crate) text: Option<(Digest, Bytes)>,
     /// The toolchain.
     pub(crate) installed: Arc<Installed>,
     /// How the command names each output, and how the user does.
@@ -100,18 +103,17 @@ pub(crate) struct Prepared {
 impl Prepared {
     /// Bytes of the compile's own files, without the toolchain.
     pub(crate) fn bytes(&self) -> u64 {
-        self.files
-            .iter()
-            .map(|placed| placed.digest.size_bytes)
-            .sum()
+        let text = self.text.iter().map(|(digest, _)| digest.size_bytes);
+        let files = self.files.iter().map(|placed| placed.digest.size_bytes);
+        text.chain(files).sum()
     }
 }
 
 /// Prepares compiles, with everything that is remembered between them.
 #[derive(Debug)]
 pub(crate) struct Preparer {
-    function: DigestFunction,
-    places: Places,
+    pub(super) function: DigestFunction,
+    pub(super) places: Places,
     installed: HashMap<Digest, Arc<Installed>>,
 }
 
@@ -146,7 +148,7 @@ impl Preparer {
         }
     }
 
-    fn toolchain(
+    pub(super) fn toolchain(
         &mut self,
         toolchains: &Toolchains,
         order: &Order,
@@ -185,6 +187,17 @@ impl Preparer {
         inputs.gather(&mut self.places, found, named)?;
         let dates = found.scan.dates;
         let tells_time = dates.date || dates.time;
+        self.finish(order, inputs, installed, tells_time)
+    }
+
+    /// Makes an action of inputs that are complete but for the outputs' directories.
+    pub(super) fn finish(
+        &mut self,
+        order: &Order,
+        mut inputs: Inputs,
+        installed: &Arc<Installed>,
+        tells_time: bool,
+    ) -> Result<Prepared, WhyNot> {
         if tells_time {
             inputs.file_at(&mut self.places, Path::new(TIME_ZONE_FILE))?;
         }
@@ -215,6 +228,7 @@ impl Preparer {
             command: (command_digest, command),
             root,
             files: inputs.files,
+            text: None,
             installed: Arc::clone(installed),
             outputs,
             may_be_kept,
@@ -243,7 +257,7 @@ impl Installed {
         Self { toolchain, files }
     }
 
-    fn add_to(&self, inputs: &mut Inputs) -> Result<(), super::inputs::NoInputs> {
+    pub(super) fn add_to(&self, inputs: &mut Inputs) -> Result<(), super::inputs::NoInputs> {
         for entry in self.toolchain.entries() {
             let path = below_root(&entry.path)?;
             match &entry.node {
@@ -283,7 +297,13 @@ fn scan(scanning: &mut Scanning, order: &Order, toolchain: &Toolchain) -> Result
         env: &order.env,
     })?;
     if let Some(doubt) = found.scan.doubts.first() {
-        return Err(WhyNot::Doubt(doubt.clone()));
+        let precompiled = |file: &&scan::FileUse| file.why == scan::Why::Precompiled;
+        // No text is what a compile with a precompiled header reads.
+        let doubt = match found.scan.files.iter().find(precompiled) {
+            Some(file) => Doubt::Precompiled(file.spelled().display().to_string()),
+            None => doubt.clone(),
+        };
+        return Err(WhyNot::Doubt(doubt));
     }
     if found.scan.dates.timestamp {
         return Err(WhyNot::Timestamp);
