@@ -88,6 +88,9 @@ const LINES: &[(&str, &[&str])] = &[
         &["out/c.o", "out/c.dwo"],
     ),
     ("gcc -g -fsanitize=address -c a.c -o out/a.o", &["out/a.o"]),
+    ("clang -g -fblocks -c o.m -o out/o.o", &["out/o.o"]),
+    ("clang++ -g -MD -c o.mm -o out/o.o", &["out/o.o", "out/o.d"]),
+    ("clang -x objective-c -O2 -c a.c -o out/a.o", &["out/a.o"]),
 ];
 
 #[test]
@@ -98,6 +101,13 @@ fn outputs_and_messages_are_those_of_a_local_compile() {
     workspace.write(
         "c.cc",
         "#include <vector>\n#include <string>\nint f() { std::vector<std::string> v; return v.size(); }\n",
+    );
+    let objective = "#import \"sub/part.h\"\n#import \"sub/part.h\"\n@interface Thing { int x; }\n- (int)f;\n@end\n\
+                     @implementation Thing\n- (int)f { return x + PART; }\n@end\n";
+    workspace.write("o.m", objective);
+    workspace.write(
+        "o.mm",
+        &objective.replace("x + PART", "static_cast<int>(x)"),
     );
     for (line, names) in LINES {
         let local = workspace.run(line).success();
@@ -278,6 +288,122 @@ fn a_doubtful_compile_that_a_stock_host_gets_is_preprocessed_for_it() {
     for part in 0..8 {
         assert!(workspace.read("out/d.o") == workspace.read(&format!("out/{part}.o")));
     }
+}
+
+/// A plugin for either compiler that says that it was loaded.
+const PLUGIN: &str = "#include <stdio.h>\nint plugin_is_GPL_compatible;\n\
+    int plugin_init(void *a, void *b) { fputs(\"the plugin is here\\n\", stderr); return !a + !b; }\n";
+const CLANG_PLUGIN: &str = "#include <stdio.h>\n\
+    __attribute__((constructor)) static void init(void) { fputs(\"the plugin is here\\n\", stderr); }\n";
+
+#[test]
+fn plugins_go_along() {
+    let (workspace, _worker) = with_worker();
+    workspace.write("plugin.c", PLUGIN);
+    workspace.write("clang-plugin.c", CLANG_PLUGIN);
+    for name in ["plugin", "clang-plugin"] {
+        let line = format!("gcc -shared -fPIC {name}.c -o {name}.so");
+        workspace.run(&line).silent_success();
+    }
+    for line in [
+        "gcc -fplugin=./plugin.so -fplugin-arg-plugin-level=3 -O2 -c a.c -o out/a.o",
+        "clang -fplugin=./clang-plugin.so -O2 -c a.c -o out/a.o",
+    ] {
+        let local = workspace.run(line).success();
+        assert_eq!(local.stderr, "the plugin is here\n", "{line}");
+        let expect = outputs(&workspace, &["out/a.o"]);
+        remove(&workspace, &["out/a.o"]);
+        remote(&workspace, line);
+        assert_eq!(
+            workspace.distcc(line).success().stderr,
+            local.stderr,
+            "{line}"
+        );
+        assert_eq!(outputs(&workspace, &["out/a.o"]), expect, "{line}");
+    }
+    let line = "gcc -fplugin=./plugin.so -fplugin-arg-plugin-file=/x -c a.c -o out/a.o";
+    let told = loud(&workspace, line).success();
+    assert!(told.stderr.contains("runs locally: "), "{told:#?}");
+}
+
+#[test]
+fn precompiled_headers_of_gcc_go_along() {
+    let (workspace, _worker) = with_worker();
+    workspace.write("pre.h", "#include <stdio.h>\n#define PRE 42\n");
+    workspace.write(
+        "p.c",
+        "#include \"pre.h\"\nint p(void) { puts(\"\"); return PRE; }\n",
+    );
+    workspace.run("gcc -g -O2 pre.h").silent_success();
+    // It has to be the precompiled one that is read.
+    workspace.write("pre.h", "#error \"not precompiled\"\n");
+    for line in [
+        "gcc -g -O2 -Winvalid-pch -c p.c -o out/p.o",
+        "gcc -g -O2 -include pre.h -c a.c -o out/p.o",
+    ] {
+        workspace.run(line).success();
+        let expect = outputs(&workspace, &["out/p.o"]);
+        remove(&workspace, &["out/p.o"]);
+        remote(&workspace, line);
+        assert_eq!(outputs(&workspace, &["out/p.o"]), expect, "{line}");
+    }
+    // With other options it is of no use.
+    let line = "gcc -O0 -c p.c -o out/p.o";
+    let told = loud(&workspace, line);
+    assert!(!told.status.success(), "{told:#?}");
+    assert!(told.stderr.contains("runs locally: "), "{told:#?}");
+    assert_eq!(workspace.distcc(line).stderr, workspace.run(line).stderr);
+}
+
+/// Command lines that stay, with the reason.
+const LOCAL_LINES: &[(&str, &str)] = &[
+    (
+        "gcc -x c-header sub/part.h -o out/p.h.gch",
+        "makes a precompiled header",
+    ),
+    (
+        "g++ sub/part.h -o out/p.h.gch",
+        "makes a precompiled header",
+    ),
+    (
+        "clang -x c-header sub/part.h -o out/p.h.pch",
+        "makes a precompiled header",
+    ),
+    (
+        "clang -include pre.h -c p.c -o out/p.o",
+        "Clang looks at the times of the files",
+    ),
+    (
+        "clang -include-pch pre.h.pch -c p.c -o out/p.o",
+        "names a precompiled header",
+    ),
+    ("gcc -c a.c p.c", "several source files"),
+    ("gcc -shared -fPIC a.c -o out/a.so", "it links"),
+    ("g++ -std=c++20 -fmodules-ts -c p.cc -o out/p.o", "modules"),
+];
+
+#[test]
+fn what_stays_says_why() {
+    let (workspace, worker) = with_worker();
+    workspace.write("pre.h", "#define PRE 42\n");
+    workspace.write("p.c", "int p(void) { return 1; }\n");
+    workspace.write("p.cc", "int p() { return 1; }\n");
+    workspace
+        .run("clang -x c-header pre.h -o pre.h.pch")
+        .silent_success();
+    for (line, reason) in LOCAL_LINES {
+        let told = loud(&workspace, line).success();
+        // Linking is nobody's concern, even for those who want to hear everything.
+        assert!(
+            told.stderr.contains("runs locally: ") || reason.contains("links"),
+            "{told:#?}"
+        );
+        assert!(
+            told.stderr.contains(reason) || reason.contains("links"),
+            "{line}: {told:#?}"
+        );
+    }
+    assert_eq!(worker.jobs_so_far(), 0);
 }
 
 #[test]

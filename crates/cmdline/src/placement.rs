@@ -54,9 +54,17 @@ fn mode(it: &Invocation) -> Result<(), Local> {
         Mode::Preprocess => WhyLocal::Preprocess,
         Mode::Check => WhyLocal::SyntaxOnly,
         Mode::Link if it.args.is_empty() => WhyLocal::NoSource,
+        Mode::Link if makes_headers(it) => WhyLocal::HeaderUnit,
         Mode::Link => WhyLocal::Link,
     };
     Err((why, None))
+}
+
+/// Whether all sources are headers, which are never linked: each becomes a precompiled header.
+fn makes_headers(it: &Invocation) -> bool {
+    let is_header = |kind| kind == Kind::Other(WhyLocal::HeaderUnit);
+    let mut kinds = it.operands.iter().map(|operand| operand.kind);
+    !it.operands.is_empty() && kinds.all(is_header)
 }
 
 fn source(it: &Invocation, protocol: Protocol) -> Result<(), Local> {

@@ -97,6 +97,11 @@ impl<'a> Run<'a> {
         if self.is_worded_otherwise(answer) && self.job.settings.fallback {
             return Verdict::Local(Why::TextMessages.into());
         }
+        // Whether one can be used depends on where things lie in memory.
+        let uses_precompiled = self.action.as_ref().is_some_and(|it| it.uses_precompiled);
+        if answer.wait_status != 0 && uses_precompiled && self.job.settings.fallback {
+            return Verdict::Local(Why::PrecompiledFailed.into());
+        }
         let output = self.plan.invocation.output();
         let is_there = output.is_none_or(|name| name == "/dev/null" || answer.has(name));
         if answer.wait_status == 0 && !is_there {

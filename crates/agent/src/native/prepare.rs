@@ -10,9 +10,9 @@ use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use cmdline::{ActionCommand, Invocation};
+use cmdline::{ActionCommand, Family, Invocation};
 use reapi::{Action, Command, Entry, MerkleTree, OutputKind, OutputPath, Platform, RelativePath};
-use scan::Doubt;
+use scan::{Doubt, FileUse, Why};
 use store::{Digest, DigestFunction};
 
 use super::inputs::{Inputs, Named, below_root, pwd};
@@ -42,6 +42,9 @@ const TIME_ZONE_VARIABLE: &str = "TZ";
 
 /// Where the time zone is kept where the variable does not tell it.
 const TIME_ZONE_FILE: &str = "/etc/localtime";
+
+/// Options that load plugins, which are parts of the toolchain.
+const PLUGINS: &[&str] = &["-fpass-plugin=", "-fplugin="];
 
 /// One compile.
 #[derive(Debug, Clone)]
@@ -90,6 +93,8 @@ pub(crate) struct Prepared {
     pub(crate) root: Arc<MerkleTree>,
     /// Files besides the toolchain's.
     pub(crate) files: Vec<Arc<Placed>>,
+    /// A precompiled header is among them.
+    pub(crate) uses_precompiled: bool,
     /// The text that takes the place of the source, if it was preprocessed here.
     pub(crate) text: Option<(Digest, Bytes)>,
     /// The toolchain.
@@ -187,7 +192,9 @@ impl Preparer {
         inputs.gather(&mut self.places, found, named)?;
         let dates = found.scan.dates;
         let tells_time = dates.date || dates.time;
-        self.finish(order, inputs, installed, tells_time)
+        let mut prepared = self.finish(order, inputs, installed, tells_time)?;
+        prepared.uses_precompiled = precompiled(found).is_some();
+        Ok(prepared)
     }
 
     /// Makes an action of inputs that are complete but for the outputs' directories.
@@ -228,6 +235,7 @@ impl Preparer {
             command: (command_digest, command),
             root,
             files: inputs.files,
+            uses_precompiled: false,
             text: None,
             installed: Arc::clone(installed),
             outputs,
@@ -296,19 +304,32 @@ fn scan(scanning: &mut Scanning, order: &Order, toolchain: &Toolchain) -> Result
         cwd: &order.cwd,
         env: &order.env,
     })?;
-    if let Some(doubt) = found.scan.doubts.first() {
-        let precompiled = |file: &&scan::FileUse| file.why == scan::Why::Precompiled;
+    let precompiled = precompiled(&found).map(|file| file.spelled().display().to_string());
+    let mut doubts = found.scan.doubts.iter();
+    if let Some(doubt) = doubts.find(|doubt| !is_about_toolchain(doubt)) {
         // No text is what a compile with a precompiled header reads.
-        let doubt = match found.scan.files.iter().find(precompiled) {
-            Some(file) => Doubt::Precompiled(file.spelled().display().to_string()),
-            None => doubt.clone(),
-        };
+        let doubt = precompiled.map_or_else(|| doubt.clone(), Doubt::Precompiled);
         return Err(WhyNot::Doubt(doubt));
+    }
+    if let (Some(file), Family::Clang) = (precompiled, order.invocation.driver().family) {
+        return Err(WhyNot::Precompiled(file));
     }
     if found.scan.dates.timestamp {
         return Err(WhyNot::Timestamp);
     }
     Ok(found)
+}
+
+/// Whether the toolchain holds what the scanner does not follow.
+fn is_about_toolchain(doubt: &Doubt) -> bool {
+    let is_plugin = |word: &String| PLUGINS.iter().any(|option| word.starts_with(option));
+    matches!(doubt, Doubt::Option(word) if is_plugin(word))
+}
+
+/// A precompiled header that the compile may use.
+fn precompiled(found: &Found) -> Option<&FileUse> {
+    let mut files = found.scan.files.iter();
+    files.find(|file| file.why == Why::Precompiled)
 }
 
 /// One output: how the command names it and how the user does. `None` for what is no file of the compile's own.

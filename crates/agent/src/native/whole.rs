@@ -24,6 +24,9 @@ pub(crate) enum WhyNot {
     /// A file cannot be sent.
     #[error(transparent)]
     Inputs(#[from] NoInputs),
+    /// Clang refuses a precompiled header if one of its files has another time, and times do not travel.
+    #[error("Clang looks at the times of the files that {0} was made of")]
+    Precompiled(String),
     /// `__TIMESTAMP__` tells when the source was changed, which only this machine knows.
     #[error("`__TIMESTAMP__` tells when a file of this machine was changed")]
     Timestamp,
@@ -58,6 +61,7 @@ impl WhyNot {
             Self::Asked(_) => "compiler-silent",
             Self::Toolchain(_) => "toolchain",
             Self::Inputs(_) => "inputs",
+            Self::Precompiled(_) => "precompiled-times",
             Self::Timestamp => "timestamp",
             Self::Output(_) => "output",
             Self::Word(_) => "not-utf8",
