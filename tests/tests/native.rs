@@ -145,6 +145,11 @@ fn with_doubt() -> (Workspace, Server) {
     );
     workspace.write("given.h", "#define GIVEN 3\n");
     workspace.write("d.c", DOUBTFUL);
+    // Without names of files.
+    let nameless = DOUBTFUL.lines().filter(|line| !line.contains("__FILE__"));
+    let nameless =
+        nameless.map(|line| line.replace("#include <assert.h>", "#define assert(x)") + "\n");
+    workspace.write("n.c", &nameless.collect::<String>());
     let cxx =
         format!("{DOUBTFUL}#include <vector>\n#include <string>\nstd::vector<std::string> v;\n");
     workspace.write("d.cc", &cxx);
@@ -174,12 +179,12 @@ const DOUBTFUL_LINES: &[(&str, &[&str])] = &[
     ("g++ -std=c++17 -O1 -g -c d.cc -o out/d.o", &["out/d.o"]),
     ("gcc -x c++ -g -c d.c -o out/d.o", &["out/d.o"]),
     (
-        "clang -O2 -Wall -MD -c d.c -o out/d.o",
-        &["out/d.o", "out/d.d"],
+        "clang -O2 -Wall -MD -c n.c -o out/n.o",
+        &["out/n.o", "out/n.d"],
     ),
     (
-        "clang++ -gdwarf-4 -gsplit-dwarf -fsanitize=undefined -c d.cc -o out/d.o",
-        &["out/d.o", "out/d.dwo"],
+        "clang++ -x c++ -fstack-usage -c n.c -o out/n.o",
+        &["out/n.o", "out/n.su"],
     ),
 ];
 
@@ -221,8 +226,12 @@ fn a_doubtful_compile_that_would_differ_as_text_is_local() {
             "the compiler spoke about preprocessed text",
         ),
         (
-            "clang -Wall -c w.c -o out/w.o",
-            "the compiler spoke about preprocessed text",
+            "clang -c d.c -o out/w.o",
+            "its preprocessed text has names of files (`__FILE__`)",
+        ),
+        (
+            "clang -fsanitize=undefined -c n.c -o out/w.o",
+            "(`-fsanitize=undefined`)",
         ),
         (
             "gcc -c e.c -o out/w.o",
