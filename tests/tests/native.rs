@@ -415,6 +415,73 @@ fn what_stays_says_why() {
     assert_eq!(worker.jobs_so_far(), 0);
 }
 
+/// Terminals, with their width and variables.
+const TERMINALS: &[(u16, &[(&str, &str)])] = &[
+    (200, &[("TERM", "xterm")]),
+    (200, &[("TERM", "xterm-256color")]),
+    (40, &[("TERM", "xterm")]),
+    (200, &[("TERM", "dumb")]),
+    (200, &[]),
+    (200, &[("TERM", "screen"), ("COLUMNS", "60")]),
+    (0, &[("TERM", "vt100"), ("GCC_COLORS", "")]),
+];
+
+#[test]
+fn messages_look_as_on_the_users_terminal() {
+    let (workspace, worker) = with_worker();
+    workspace.write(
+        "w.c",
+        "int f(int a_rather_long_parameter, int another_one) { int unused; return a_rather_long_parameter = another_one; }\n",
+    );
+    for (columns, variables) in TERMINALS {
+        for line in [
+            "gcc -Wall -c w.c -o out/w.o",
+            "gcc -g -Wall -c w.c -o out/w.o",
+            "clang -g -Wall -c w.c -o out/w.o",
+            "gcc -fdiagnostics-color=never -Wall -c w.c -o out/w.o",
+        ] {
+            let on_terminal = |mut command: std::process::Command| {
+                command.envs(variables.iter().copied());
+                e2e::terminal::run_on_terminal(command, *columns)
+            };
+            let expect = on_terminal(workspace.line(line));
+            let object = workspace.read("out/w.o");
+            assert!(expect.contains("unused"), "{line}: {expect}");
+            let mut command = workspace.command(programs::distcc());
+            command.args(line.split(' '));
+            assert_eq!(
+                on_terminal(command),
+                expect,
+                "{columns} {variables:?} {line}"
+            );
+            assert!(object == workspace.read("out/w.o"), "{line}");
+        }
+    }
+    assert!(worker.jobs_so_far() > 0);
+    let seen = |line: &str, variables: &[(&str, &str)]| {
+        let mut command = workspace.command(programs::distcc());
+        command.args(line.split(' ')).env("DISTCC_VERBOSE", "1");
+        command.envs(variables.iter().copied());
+        e2e::terminal::run_on_terminal(command, 200)
+    };
+    let line = "gcc -Wall -c w.c -o out/w.o";
+    for variables in [[("TERM", "xterm")], [("TERM", "xterm-256color")]] {
+        let told = seen(line, &variables);
+        assert!(
+            told.contains("completed ok") && told.contains("\x1b["),
+            "{told}"
+        );
+    }
+    let told = seen(
+        "gcc -g -Wall -c w.c -o out/w.o",
+        &[("TERM", "xterm-256color")],
+    );
+    assert!(
+        told.contains("may look different on this terminal"),
+        "{told}"
+    );
+}
+
 #[test]
 fn an_error_is_the_compilers_own() {
     let (workspace, _worker) = with_worker();

@@ -32,6 +32,7 @@ use crate::native::{Answer, Prepared};
 use crate::plan::{self, Local, TextOrder};
 use crate::refusals::Refused;
 use crate::seat::{News, Seat};
+use crate::terminal::Speech;
 use crate::why::Why;
 
 /// What is the same for every host.
@@ -123,8 +124,8 @@ pub(crate) struct Run<'a> {
     text: TextState,
     /// The text is, or will be, one for workers.
     text_is_for_workers: bool,
-    /// What a worker would execute on such a text.
     pub(crate) by_text: Option<&'a TextOrder>,
+    pub(crate) speech: Speech,
     /// Source and headers, for as long as they are worth sending.
     files: Option<&'a FilesJob>,
     /// What a worker would execute, for as long as it is worth sending.
@@ -155,6 +156,7 @@ impl<'a> Run<'a> {
             text: text.map_or(TextState::NotAsked, TextState::Ready),
             text_is_for_workers: false,
             by_text: None,
+            speech: Speech::default(),
             files,
             action,
             seat: Seat::None,

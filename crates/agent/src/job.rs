@@ -139,6 +139,7 @@ async fn story(job: &Job, inbox: &mut Inbox) -> io::Result<()> {
     let (files, action) = (offer.files.as_ref(), offer.action.clone());
     let mut run = Run::new(job, &plan, &hosts, offer.text, files, offer.action);
     run.by_text = offer.by_text.as_ref();
+    run.speech = offer.speech;
     let outcome = run.see_through(&mut ticket, inbox).await?;
 
     // Hand over what came of it.

@@ -58,6 +58,7 @@ mod side_log;
 mod sizes;
 mod slot_locks;
 mod state_files;
+mod terminal;
 mod why;
 
 pub use native::CacheSettings;

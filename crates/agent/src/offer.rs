@@ -14,6 +14,7 @@ use crate::job::Job;
 use crate::native::{Kept, Prepared, WhyNot, Workers};
 use crate::plan::{self, Asked, FilesWords, Local, TextOrder};
 use crate::scanning::WhyText;
+use crate::terminal::Speech;
 use crate::why::Why;
 
 /// What hosts could be given.
@@ -30,6 +31,8 @@ pub(crate) struct Offer {
     pub(crate) by_text: Option<TextOrder>,
     /// Why a worker would not execute it on the sources.
     why_no_action: Option<Local>,
+    /// How a worker was told to speak.
+    pub(crate) speech: Speech,
     /// What came of it at another time.
     pub(crate) kept: Option<Kept>,
 }
@@ -49,6 +52,7 @@ impl Offer {
             action,
             kept,
             by_text,
+            speech,
             why,
         } = for_workers;
         let is_for_workers = action.is_some() || by_text.is_some();
@@ -62,6 +66,7 @@ impl Offer {
                 action,
                 by_text,
                 why_no_action: None,
+                speech,
                 kept,
             });
         }
@@ -83,6 +88,7 @@ impl Offer {
             action,
             by_text,
             why_no_action: why,
+            speech,
             kept: None,
         })
     }
@@ -177,6 +183,7 @@ struct ForWorkers {
     action: Option<Arc<Prepared>>,
     kept: Option<Kept>,
     by_text: Option<TextOrder>,
+    speech: Speech,
     /// Why there is no action on the sources.
     why: Option<Local>,
 }
@@ -192,7 +199,9 @@ impl ForWorkers {
         if asked.native.is_err() || !hosts.some_may_be_native(&agent.workers) {
             return Self::default();
         }
-        let Ok(order) = plan::worker_order(&job.request, given, expanded) else {
+        let speech = Speech::of(&job.request, given);
+        let order = plan::worker_order(&job.request, given, expanded, &speech.words);
+        let Ok(order) = order else {
             return Self::default();
         };
         let uses_cache = job.settings.cache;
@@ -204,7 +213,11 @@ impl ForWorkers {
             Ok(ready) => {
                 return Self {
                     action: Some(ready.prepared),
-                    kept: ready.kept,
+                    // What was kept may have been said on another terminal.
+                    kept: ready
+                        .kept
+                        .filter(|kept| speech.is_certain() || !kept.has_messages()),
+                    speech,
                     ..Self::default()
                 };
             }

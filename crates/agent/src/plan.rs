@@ -131,7 +131,7 @@ pub(crate) async fn expand(
     Ok(Some(expanded.ok_or(Why::NativeUnknown)?))
 }
 
-/// The compile for a worker, if it may run it: without native options.
+/// The compile for a worker, if it may run it: without native options, with `more` words at its end.
 ///
 /// # Errors
 /// Why a worker may not run it after all.
@@ -139,15 +139,17 @@ pub(crate) fn worker_order(
     job: &JobRequest,
     given: &Invocation,
     expanded: Option<&Invocation>,
+    more: &[OsString],
 ) -> Result<native::Order, Local> {
-    if expanded.is_some() && given.records_command_line() {
+    if (expanded.is_some() || !more.is_empty()) && given.records_command_line() {
         let why = WhyLocal::CommandLine;
         return Err(local(given, why, None));
     }
     let invocation = expanded.unwrap_or(given).clone();
-    let command = invocation
+    let mut command = invocation
         .action()
         .map_err(|(why, _)| local(&invocation, why, None))?;
+    command.argv.extend_from_slice(more);
     Ok(native::Order {
         compiler: job.compiler.clone(),
         compiler_path: job.compiler_path.clone().into(),

@@ -49,6 +49,7 @@ reasons! {
     SourceReadOnce, "source-read-once", "the source is a pipe or a device, which can be read only once";
     SourceUnreadable, "source-unreadable", "the preprocessed source could not be read";
     TextMessages, "text-messages", "the compiler spoke about preprocessed text, which it words otherwise than about the source";
+    TerminalDiffers, "terminal-differs", "the compiler's messages may look different on this terminal";
     TooLarge, "too-large", "the preprocessed source is larger than a server accepts";
 }
 

@@ -30,9 +30,9 @@ mod to_agent;
 mod to_shim;
 
 pub use codec::DecodeError;
-pub use to_agent::{JobRequest, Preprocessed, ToAgent};
+pub use to_agent::{JobRequest, Preprocessed, Terminal, ToAgent};
 pub use to_shim::{Destination, LogLevel, LogLine, OutputFile, ToShim};
 
 /// Version of everything in this crate. It is part of the socket's name, so programs of different
 /// versions never talk to each other: an agent of an older version finds no new work and leaves.
-pub const PROTOCOL_VERSION: u32 = 2;
+pub const PROTOCOL_VERSION: u32 = 3;

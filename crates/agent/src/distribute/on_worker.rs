@@ -8,7 +8,7 @@ use reapi::Stage;
 use stock::Phase;
 use stock::hosts::Host;
 use tokio::time::{Instant, timeout};
-use wire::LogLevel;
+use wire::{Destination, LogLevel};
 
 use super::{Outcome, Run};
 use crate::dispatch::Ticket;
@@ -96,6 +96,13 @@ impl<'a> Run<'a> {
         }
         if self.is_worded_otherwise(answer) && self.job.settings.fallback {
             return Verdict::Local(Why::TextMessages.into());
+        }
+        let mut messages = answer.outputs.iter();
+        let is_as_here = messages.all(|(destination, bytes)| {
+            *destination != Destination::Stderr || self.speech.fits(bytes)
+        });
+        if !is_as_here && self.job.settings.fallback {
+            return Verdict::Local(Why::TerminalDiffers.into());
         }
         // Whether one can be used depends on where things lie in memory.
         let uses_precompiled = self.action.as_ref().is_some_and(|it| it.uses_precompiled);

@@ -31,10 +31,12 @@ const VARIABLES: &[&str] = &[
     "CPLUS_INCLUDE_PATH",
     "C_INCLUDE_PATH",
     "GCC_COLORS",
+    "GCC_URLS",
     "OBJCPLUS_INCLUDE_PATH",
     "OBJC_INCLUDE_PATH",
     "PWD",
     "SOURCE_DATE_EPOCH",
+    "TERM_URLS",
 ];
 
 /// Tells the time zone, for `__TIME__`.
