@@ -15,6 +15,7 @@ pub mod processes;
 pub mod programs;
 pub mod run;
 pub mod server;
+pub mod terminal;
 pub mod workspace;
 
 use std::time::Duration;

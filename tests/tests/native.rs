@@ -88,6 +88,9 @@ const LINES: &[(&str, &[&str])] = &[
         &["out/c.o", "out/c.dwo"],
     ),
     ("gcc -g -fsanitize=address -c a.c -o out/a.o", &["out/a.o"]),
+    ("clang -g -fblocks -c o.m -o out/o.o", &["out/o.o"]),
+    ("clang++ -g -MD -c o.mm -o out/o.o", &["out/o.o", "out/o.d"]),
+    ("clang -x objective-c -O2 -c a.c -o out/a.o", &["out/a.o"]),
 ];
 
 #[test]
@@ -98,6 +101,13 @@ fn outputs_and_messages_are_those_of_a_local_compile() {
     workspace.write(
         "c.cc",
         "#include <vector>\n#include <string>\nint f() { std::vector<std::string> v; return v.size(); }\n",
+    );
+    let objective = "#import \"sub/part.h\"\n#import \"sub/part.h\"\n@interface Thing { int x; }\n- (int)f;\n@end\n\
+                     @implementation Thing\n- (int)f { return x + PART; }\n@end\n";
+    workspace.write("o.m", objective);
+    workspace.write(
+        "o.mm",
+        &objective.replace("x + PART", "static_cast<int>(x)"),
     );
     for (line, names) in LINES {
         let local = workspace.run(line).success();
@@ -116,6 +126,360 @@ fn outputs_and_messages_are_those_of_a_local_compile() {
     }
     // The second time, the worker knows the result.
     assert!(worker.jobs_so_far() >= LINES.len());
+}
+
+/// Which header it includes is not known before it is compiled.
+const DOUBTFUL: &str = "#include <stddef.h>\n#include <assert.h>\n\
+    #define NAME(n) NAME2(n)\n#define NAME2(n) NAME3(sub/level##n.h)\n#define NAME3(n) #n\n\
+    #include NAME(__LINE__)\n\
+    int other(int);\n\
+    int answer(int a) { int b = WIDE(a) + other(WIDE(a)); assert(b > 3); return b + LEVEL + GIVEN; }\n\
+    const char *file(void) { return __FILE__ __BASE_FILE__; }\n";
+
+fn with_doubt() -> (Workspace, Server) {
+    let (workspace, worker) = with_worker();
+    workspace.write(
+        "sub/level6.h",
+        "#pragma once\n#pragma push_macro(\"LEVEL\")\n#define LEVEL 7\n\
+         #define WIDE(x) ((x) + 1000000 + 2000000)\nstatic inline int in(int a) { return WIDE(a); }\n",
+    );
+    workspace.write("given.h", "#define GIVEN 3\n");
+    workspace.write("d.c", DOUBTFUL);
+    // Without names of files.
+    let nameless = DOUBTFUL.lines().filter(|line| !line.contains("__FILE__"));
+    let nameless =
+        nameless.map(|line| line.replace("#include <assert.h>", "#define assert(x)") + "\n");
+    workspace.write("n.c", &nameless.collect::<String>());
+    let cxx =
+        format!("{DOUBTFUL}#include <vector>\n#include <string>\nstd::vector<std::string> v;\n");
+    workspace.write("d.cc", &cxx);
+    (workspace, worker)
+}
+
+/// Command lines on a source of which nobody knows what it reads, with the files that they write.
+const DOUBTFUL_LINES: &[(&str, &[&str])] = &[
+    ("gcc -O2 -c d.c -o out/d.o", &["out/d.o"]),
+    ("gcc -g -O2 -MD -c d.c -o out/d.o", &["out/d.o", "out/d.d"]),
+    (
+        "gcc -g -Wall -MMD -MF out/x.d -MT t -MP -c d.c",
+        &["d.o", "out/x.d"],
+    ),
+    (
+        "gcc -g -gsplit-dwarf -fstack-usage -Wp,-MD,out/x.d -c d.c -o out/d.o",
+        &["out/d.o", "out/d.dwo", "out/d.su", "out/x.d"],
+    ),
+    (
+        "gcc -O1 -fsanitize=undefined,address -march=native -c d.c -o out/d.o",
+        &["out/d.o"],
+    ),
+    (
+        "gcc -g -ffile-prefix-map=d.c=e.c -S d.c -o out/d.s",
+        &["out/d.s"],
+    ),
+    ("g++ -std=c++17 -O1 -g -c d.cc -o out/d.o", &["out/d.o"]),
+    ("gcc -x c++ -g -c d.c -o out/d.o", &["out/d.o"]),
+    (
+        "clang -O2 -Wall -MD -c n.c -o out/n.o",
+        &["out/n.o", "out/n.d"],
+    ),
+    (
+        "clang++ -x c++ -fstack-usage -c n.c -o out/n.o",
+        &["out/n.o", "out/n.su"],
+    ),
+];
+
+#[test]
+fn a_doubtful_compile_goes_to_a_worker_preprocessed() {
+    let (workspace, worker) = with_doubt();
+    for (line, names) in DOUBTFUL_LINES {
+        let line = format!("{line} -DX='1' -include given.h");
+        let local = workspace.run(&line).success();
+        assert_eq!(local.stderr, "", "{line}");
+        let expect = outputs(&workspace, names);
+        assert!(expect.iter().all(|(_, bytes)| bytes.is_some()), "{line}");
+        remove(&workspace, names);
+        let ours = remote(&workspace, &line);
+        assert!(
+            ours.stderr.contains("workers get it preprocessed"),
+            "{ours:#?}"
+        );
+        workspace.distcc(&line).silent_success();
+        for ((name, ours), (_, theirs)) in expect.iter().zip(outputs(&workspace, names)) {
+            assert!(*ours == theirs, "{line}: {name} differs");
+        }
+    }
+    assert!(worker.jobs_so_far() >= DOUBTFUL_LINES.len());
+}
+
+#[test]
+fn a_doubtful_compile_that_would_differ_as_text_is_local() {
+    let (workspace, worker) = with_doubt();
+    workspace.write("w.c", &format!("{DOUBTFUL}static void unused(void) {{}}\n"));
+    workspace.write("e.c", &format!("{DOUBTFUL}int e = undeclared;\n"));
+    workspace.write(
+        "t.c",
+        &format!("{DOUBTFUL}const char *t = __TIMESTAMP__;\n"),
+    );
+    for (line, reason) in [
+        (
+            "gcc -Wall -c w.c -o out/w.o",
+            "the compiler spoke about preprocessed text",
+        ),
+        (
+            "clang -c d.c -o out/w.o",
+            "its preprocessed text has names of files (`__FILE__`)",
+        ),
+        (
+            "clang -fsanitize=undefined -c n.c -o out/w.o",
+            "(`-fsanitize=undefined`)",
+        ),
+        (
+            "gcc -c e.c -o out/w.o",
+            "the compiler spoke about preprocessed text",
+        ),
+        ("gcc -c t.c -o out/w.o", "`__TIMESTAMP__` tells when"),
+        (
+            "gcc -g3 -c d.c -o out/w.o",
+            "preprocessed text would not give the same bytes (`-g3`)",
+        ),
+        (
+            "clang -g -c d.c -o out/w.o",
+            "preprocessed text would not give the same bytes (`-g`)",
+        ),
+        ("gcc --coverage -c d.c -o out/w.o", "(`--coverage`)"),
+    ] {
+        let line = format!("{line} -include given.h");
+        remove(&workspace, &["out/w.o"]);
+        let local = workspace.run(&line);
+        let expect = outputs(&workspace, &["out/w.o"]);
+        remove(&workspace, &["out/w.o"]);
+        let told = loud(&workspace, &line);
+        assert!(told.stderr.contains("runs locally: "), "{told:#?}");
+        assert!(told.stderr.contains(reason), "{told:#?}");
+        let quiet = workspace.distcc(&line);
+        assert_eq!(
+            (quiet.code(), &quiet.stderr),
+            (local.code(), &local.stderr),
+            "{line}"
+        );
+        // Notes of coverage have a stamp.
+        assert!(
+            line.contains("coverage") || expect == outputs(&workspace, &["out/w.o"]),
+            "{line}"
+        );
+    }
+    drop(worker);
+}
+
+#[test]
+fn a_doubtful_compile_that_a_stock_host_gets_is_preprocessed_for_it() {
+    let (mut workspace, worker) = with_doubt();
+    let stock = Server::start(&workspace, Kind::Stock);
+    // Nobody knows that it is no worker, until it is asked.
+    workspace.set_hosts(stock.plain_host());
+    let line = "gcc -O2 -c d.c -o out/d.o -include given.h";
+    workspace.run(line).success();
+    let expect = outputs(&workspace, &["out/d.o"]);
+    remote(&workspace, line);
+    assert_eq!(expect, outputs(&workspace, &["out/d.o"]));
+    assert_eq!(worker.jobs_so_far(), 0);
+    // One build, both kinds of text.
+    workspace.set_hosts(format!("{} {}", stock.host(), worker.native_host()));
+    std::thread::scope(|scope| {
+        for part in 0..8 {
+            let workspace = &workspace;
+            scope.spawn(move || {
+                let line = format!("gcc -O2 -c d.c -o out/{part}.o -include given.h");
+                workspace.distcc(&line).silent_success();
+            });
+        }
+    });
+    for part in 0..8 {
+        assert!(workspace.read("out/d.o") == workspace.read(&format!("out/{part}.o")));
+    }
+}
+
+/// A plugin for either compiler that says that it was loaded.
+const PLUGIN: &str = "#include <stdio.h>\nint plugin_is_GPL_compatible;\n\
+    int plugin_init(void *a, void *b) { fputs(\"the plugin is here\\n\", stderr); return !a + !b; }\n";
+const CLANG_PLUGIN: &str = "#include <stdio.h>\n\
+    __attribute__((constructor)) static void init(void) { fputs(\"the plugin is here\\n\", stderr); }\n";
+
+#[test]
+fn plugins_go_along() {
+    let (workspace, _worker) = with_worker();
+    workspace.write("plugin.c", PLUGIN);
+    workspace.write("clang-plugin.c", CLANG_PLUGIN);
+    for name in ["plugin", "clang-plugin"] {
+        let line = format!("gcc -shared -fPIC {name}.c -o {name}.so");
+        workspace.run(&line).silent_success();
+    }
+    for line in [
+        "gcc -fplugin=./plugin.so -fplugin-arg-plugin-level=3 -O2 -c a.c -o out/a.o",
+        "clang -fplugin=./clang-plugin.so -O2 -c a.c -o out/a.o",
+    ] {
+        let local = workspace.run(line).success();
+        assert_eq!(local.stderr, "the plugin is here\n", "{line}");
+        let expect = outputs(&workspace, &["out/a.o"]);
+        remove(&workspace, &["out/a.o"]);
+        remote(&workspace, line);
+        assert_eq!(
+            workspace.distcc(line).success().stderr,
+            local.stderr,
+            "{line}"
+        );
+        assert_eq!(outputs(&workspace, &["out/a.o"]), expect, "{line}");
+    }
+    let line = "gcc -fplugin=./plugin.so -fplugin-arg-plugin-file=/x -c a.c -o out/a.o";
+    let told = loud(&workspace, line).success();
+    assert!(told.stderr.contains("runs locally: "), "{told:#?}");
+}
+
+#[test]
+fn precompiled_headers_of_gcc_go_along() {
+    let (workspace, _worker) = with_worker();
+    workspace.write("pre.h", "#include <stdio.h>\n#define PRE 42\n");
+    workspace.write(
+        "p.c",
+        "#include \"pre.h\"\nint p(void) { puts(\"\"); return PRE; }\n",
+    );
+    workspace.run("gcc -g -O2 pre.h").silent_success();
+    // It has to be the precompiled one that is read.
+    workspace.write("pre.h", "#error \"not precompiled\"\n");
+    for line in [
+        "gcc -g -O2 -Winvalid-pch -c p.c -o out/p.o",
+        "gcc -g -O2 -include pre.h -c a.c -o out/p.o",
+    ] {
+        workspace.run(line).success();
+        let expect = outputs(&workspace, &["out/p.o"]);
+        remove(&workspace, &["out/p.o"]);
+        remote(&workspace, line);
+        assert_eq!(outputs(&workspace, &["out/p.o"]), expect, "{line}");
+    }
+    // With other options it is of no use.
+    let line = "gcc -O0 -c p.c -o out/p.o";
+    let told = loud(&workspace, line);
+    assert!(!told.status.success(), "{told:#?}");
+    assert!(told.stderr.contains("runs locally: "), "{told:#?}");
+    assert_eq!(workspace.distcc(line).stderr, workspace.run(line).stderr);
+}
+
+/// Command lines that stay, with the reason.
+const LOCAL_LINES: &[(&str, &str)] = &[
+    (
+        "gcc -x c-header sub/part.h -o out/p.h.gch",
+        "makes a precompiled header",
+    ),
+    (
+        "g++ sub/part.h -o out/p.h.gch",
+        "makes a precompiled header",
+    ),
+    (
+        "clang -x c-header sub/part.h -o out/p.h.pch",
+        "makes a precompiled header",
+    ),
+    (
+        "clang -include pre.h -c p.c -o out/p.o",
+        "Clang looks at the times of the files",
+    ),
+    (
+        "clang -include-pch pre.h.pch -c p.c -o out/p.o",
+        "names a precompiled header",
+    ),
+    ("gcc -c a.c p.c", "several source files"),
+    ("gcc -shared -fPIC a.c -o out/a.so", "it links"),
+    ("g++ -std=c++20 -fmodules-ts -c p.cc -o out/p.o", "modules"),
+];
+
+#[test]
+fn what_stays_says_why() {
+    let (workspace, worker) = with_worker();
+    workspace.write("pre.h", "#define PRE 42\n");
+    workspace.write("p.c", "int p(void) { return 1; }\n");
+    workspace.write("p.cc", "int p() { return 1; }\n");
+    workspace
+        .run("clang -x c-header pre.h -o pre.h.pch")
+        .silent_success();
+    for (line, reason) in LOCAL_LINES {
+        let told = loud(&workspace, line).success();
+        // Linking is nobody's concern, even for those who want to hear everything.
+        assert!(
+            told.stderr.contains("runs locally: ") || reason.contains("links"),
+            "{told:#?}"
+        );
+        assert!(
+            told.stderr.contains(reason) || reason.contains("links"),
+            "{line}: {told:#?}"
+        );
+    }
+    assert_eq!(worker.jobs_so_far(), 0);
+}
+
+/// Terminals, with their width and variables.
+const TERMINALS: &[(u16, &[(&str, &str)])] = &[
+    (200, &[("TERM", "xterm")]),
+    (200, &[("TERM", "xterm-256color")]),
+    (40, &[("TERM", "xterm")]),
+    (200, &[("TERM", "dumb")]),
+    (200, &[]),
+    (200, &[("TERM", "screen"), ("COLUMNS", "60")]),
+    (0, &[("TERM", "vt100"), ("GCC_COLORS", "")]),
+];
+
+#[test]
+fn messages_look_as_on_the_users_terminal() {
+    let (workspace, worker) = with_worker();
+    workspace.write(
+        "w.c",
+        "int f(int a_rather_long_parameter, int another_one) { int unused; return a_rather_long_parameter = another_one; }\n",
+    );
+    for (columns, variables) in TERMINALS {
+        for line in [
+            "gcc -Wall -c w.c -o out/w.o",
+            "gcc -g -Wall -c w.c -o out/w.o",
+            "clang -g -Wall -c w.c -o out/w.o",
+            "gcc -fdiagnostics-color=never -Wall -c w.c -o out/w.o",
+        ] {
+            let on_terminal = |mut command: std::process::Command| {
+                command.envs(variables.iter().copied());
+                e2e::terminal::run_on_terminal(command, *columns)
+            };
+            let expect = on_terminal(workspace.line(line));
+            let object = workspace.read("out/w.o");
+            assert!(expect.contains("unused"), "{line}: {expect}");
+            let mut command = workspace.command(programs::distcc());
+            command.args(line.split(' '));
+            assert_eq!(
+                on_terminal(command),
+                expect,
+                "{columns} {variables:?} {line}"
+            );
+            assert!(object == workspace.read("out/w.o"), "{line}");
+        }
+    }
+    assert!(worker.jobs_so_far() > 0);
+    let seen = |line: &str, variables: &[(&str, &str)]| {
+        let mut command = workspace.command(programs::distcc());
+        command.args(line.split(' ')).env("DISTCC_VERBOSE", "1");
+        command.envs(variables.iter().copied());
+        e2e::terminal::run_on_terminal(command, 200)
+    };
+    let line = "gcc -Wall -c w.c -o out/w.o";
+    for variables in [[("TERM", "xterm")], [("TERM", "xterm-256color")]] {
+        let told = seen(line, &variables);
+        assert!(
+            told.contains("completed ok") && told.contains("\x1b["),
+            "{told}"
+        );
+    }
+    let told = seen(
+        "gcc -g -Wall -c w.c -o out/w.o",
+        &[("TERM", "xterm-256color")],
+    );
+    assert!(
+        told.contains("may look different on this terminal"),
+        "{told}"
+    );
 }
 
 #[test]

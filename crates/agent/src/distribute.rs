@@ -6,6 +6,7 @@
 //! needs no text, unless what it makes of them turns out not to be what a compile here makes. A worker needs neither:
 //! it executes the job's action (`on_worker`).
 
+mod as_text;
 mod on_worker;
 mod setbacks;
 
@@ -28,9 +29,10 @@ use crate::host_lists::JobHosts;
 use crate::job::{Inbox, Job, millis};
 use crate::judge::{self, NotAsHere};
 use crate::native::{Answer, Prepared};
-use crate::plan::{self, Local};
+use crate::plan::{self, Local, TextOrder};
 use crate::refusals::Refused;
 use crate::seat::{News, Seat};
+use crate::terminal::Speech;
 use crate::why::Why;
 
 /// What is the same for every host.
@@ -120,6 +122,10 @@ pub(crate) struct Run<'a> {
     plan: &'a Plan<'a>,
     hosts: &'a Rc<JobHosts>,
     text: TextState,
+    /// The text is, or will be, one for workers.
+    text_is_for_workers: bool,
+    pub(crate) by_text: Option<&'a TextOrder>,
+    pub(crate) speech: Speech,
     /// Source and headers, for as long as they are worth sending.
     files: Option<&'a FilesJob>,
     /// What a worker would execute, for as long as it is worth sending.
@@ -148,6 +154,9 @@ impl<'a> Run<'a> {
             plan,
             hosts,
             text: text.map_or(TextState::NotAsked, TextState::Ready),
+            text_is_for_workers: false,
+            by_text: None,
+            speech: Speech::default(),
             files,
             action,
             seat: Seat::None,
@@ -249,7 +258,7 @@ impl<'a> Run<'a> {
         let (host, slot) = self.seat.place().unwrap_or((HostId::LOCAL, 0));
         self.job.show(Phase::Preprocess, self.name(host), slot);
         self.text = TextState::Running;
-        let args = self.plan.preprocess.clone();
+        let args = self.preprocessor_words();
         let message = ToShim::Preprocess { args };
         self.job.writer.send(&message, &[]).await
     }
@@ -306,6 +315,7 @@ impl<'a> Run<'a> {
     fn connect(&mut self, id: HostId, slot: u32) {
         match self.action_for(id) {
             Some(action) => self.work(id, slot, action),
+            None if self.takes_text_action(id) => self.await_text(id, slot),
             None => self.connect_stock(id, slot),
         }
     }
@@ -315,6 +325,7 @@ impl<'a> Run<'a> {
             .hosts
             .host(id)
             .expect("the scheduler got it from this list");
+        self.forget_text_unless(false);
         if !matches!(self.text, TextState::Running) {
             self.job.show(Phase::Connect, host.name(), slot);
         }
@@ -349,6 +360,9 @@ impl<'a> Run<'a> {
             _ => Err(Why::PreprocessorFailed),
         };
         match text {
+            Ok(_) if self.text_is_for_workers && done.has_stderr && job.settings.fallback => {
+                self.unwant(Why::TextMessages.into(), ticket);
+            }
             Ok(text) => {
                 if let Some(host) = self.blamed.take() {
                     job.agent.file_hosts.learn(host, NotAsHere::MissingHeader);
@@ -358,6 +372,11 @@ impl<'a> Run<'a> {
                 self.text = TextState::Ready(text);
                 ticket.tell(Event::Preprocessed { job: job.id, bytes });
                 match self.seat {
+                    Seat::AwaitsText(host, slot) => self.await_text(host, slot),
+                    // The job sits where another form is needed by now.
+                    Seat::Connecting(..) | Seat::Connected(..) if self.text_is_for_workers => {
+                        self.forget_text_unless(false);
+                    }
                     Seat::Connecting(host, slot, _) => {
                         job.show(Phase::Connect, self.name(host), slot);
                     }

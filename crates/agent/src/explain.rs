@@ -34,7 +34,7 @@ async fn of_command(agent: &Rc<Agent>, request: &JobRequest) -> String {
     }
     let given = &asked.invocation;
     let order = match plan::expand(request, given, &agent.compilers).await {
-        Ok(expanded) => plan::worker_order(request, given, expanded.as_ref()),
+        Ok(expanded) => plan::worker_order(request, given, expanded.as_ref(), &[]),
         Err(local) => Err(local),
     };
     let order = match order {

@@ -134,9 +134,7 @@ async fn story(job: &Job, inbox: &mut Inbox) -> io::Result<()> {
     // Which hosts can run it, and have not said that they do not run this compiler?
     let candidates = match offer.candidates(job, &hosts) {
         Ok(candidates) if candidates.is_empty() => {
-            let local = offer
-                .only_workers()
-                .unwrap_or_else(|| Why::NotNative.into());
+            let local = offer.why_nowhere().unwrap_or_else(|| Why::NotNative.into());
             return stay(job, &hosts, local).await;
         }
         Ok(candidates) => candidates,
@@ -148,6 +146,8 @@ async fn story(job: &Job, inbox: &mut Inbox) -> io::Result<()> {
     let plan = distribute::Plan::new(job, &asked.invocation, offer.text_command);
     let (files, action) = (offer.files.as_ref(), offer.action.clone());
     let mut run = Run::new(job, &plan, &hosts, offer.text, files, offer.action);
+    run.by_text = offer.by_text.as_ref();
+    run.speech = offer.speech;
     let outcome = run.see_through(&mut ticket, inbox).await?;
 
     // Hand over what came of it.

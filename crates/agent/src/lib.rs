@@ -61,6 +61,7 @@ mod side_log;
 mod sizes;
 mod slot_locks;
 mod state_files;
+mod terminal;
 mod why;
 
 pub use last_failure::last_failure_name;

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use cmdline::Invocation;
 use place::{Candidate, HostId};
 use stock::hosts::{Host, Speaks};
 use wire::LogLevel;
@@ -11,8 +12,9 @@ use crate::exchange::{FilesJob, Text};
 use crate::host_lists::JobHosts;
 use crate::job::Job;
 use crate::native::{Kept, Prepared, WhyNot, Workers};
-use crate::plan::{self, Asked, FilesWords, Local};
+use crate::plan::{self, Asked, FilesWords, Local, TextOrder};
 use crate::scanning::WhyText;
+use crate::terminal::Speech;
 use crate::why::Why;
 
 /// What hosts could be given.
@@ -25,6 +27,12 @@ pub(crate) struct Offer {
     pub(crate) files: Option<FilesJob>,
     /// What a worker would execute.
     pub(crate) action: Option<Arc<Prepared>>,
+    /// What a worker would execute on preprocessed text instead.
+    pub(crate) by_text: Option<TextOrder>,
+    /// Why a worker would not execute it on the sources.
+    why_no_action: Option<Local>,
+    /// How a worker was told to speak.
+    pub(crate) speech: Speech,
     /// What came of it at another time.
     pub(crate) kept: Option<Kept>,
 }
@@ -39,47 +47,31 @@ impl Offer {
         let given = &asked.invocation;
         let expanded = plan::expand(request, given, &agent.compilers).await?;
         let invocation = expanded.as_ref().unwrap_or(given);
-        let action = if hosts.some_may_be_native(&agent.workers) {
-            let order = match &asked.native {
-                Ok(()) => plan::worker_order(request, given, expanded.as_ref()),
-                Err(local) => Err(local.clone()),
-            };
-            match order {
-                Ok(order) => {
-                    let uses_cache = job.settings.cache;
-                    agent
-                        .preparer
-                        .prepare(order, uses_cache)
-                        .await
-                        .map_err(Some)
-                }
-                Err(_) => Err(None),
-            }
-        } else {
-            Err(None)
-        };
-        if let Err(Some(why)) = &action {
-            note(job, why);
-        }
-        if let Some(complaint) = agent.preparer.complaint().filter(|_| job.settings.cache) {
-            job.log(LogLevel::Info, complaint);
-        }
-        let (action, kept, why) = match action {
-            Ok(ready) => (Some(ready.prepared), ready.kept, None),
-            Err(why) => (None, None, why),
-        };
-        if kept.is_some() || (action.is_some() && asked.stock.is_err()) {
+        let for_workers = ForWorkers::find(job, asked, expanded.as_ref(), hosts).await;
+        let ForWorkers {
+            action,
+            kept,
+            by_text,
+            speech,
+            why,
+        } = for_workers;
+        let is_for_workers = action.is_some() || by_text.is_some();
+        if kept.is_some() || (is_for_workers && asked.stock.is_err()) {
             let stock = asked.stock.clone();
+            let local = stock.err().unwrap_or_else(|| Why::NotNative.into());
             return Ok(Self {
-                text_command: Err(stock.err().unwrap_or_else(|| Why::NotNative.into())),
+                text_command: Err(why.unwrap_or(local)),
                 text: None,
                 files: None,
                 action,
+                by_text,
+                why_no_action: None,
+                speech,
                 kept,
             });
         }
         if let Err(local) = &asked.stock {
-            return Err(why.as_ref().map_or_else(|| local.clone(), of));
+            return Err(why.unwrap_or_else(|| local.clone()));
         }
         let commands =
             plan::host_commands(request, invocation, &job.settings, &agent.compilers).await;
@@ -94,6 +86,9 @@ impl Offer {
             text,
             files,
             action,
+            by_text,
+            why_no_action: why,
+            speech,
             kept: None,
         })
     }
@@ -109,7 +104,7 @@ impl Offer {
     ) -> Result<Arc<[Candidate]>, String> {
         let workers = &job.agent.workers;
         let is_worker = |id: HostId, host: Option<&Host>| {
-            self.action.is_some() && host.is_some_and(|host| workers.may_be_native(id, host))
+            self.is_for_workers() && host.is_some_and(|host| workers.may_be_native(id, host))
         };
         let fits = |id: HostId, host: Option<&Host>| {
             let only_native = host.is_some_and(|host| host.speaks == Speaks::Native);
@@ -136,9 +131,14 @@ impl Offer {
         }
     }
 
-    /// Why only workers may run it.
-    pub(crate) fn only_workers(&self) -> Option<Local> {
-        self.text_command.as_ref().err().cloned()
+    fn is_for_workers(&self) -> bool {
+        self.action.is_some() || self.by_text.is_some()
+    }
+
+    /// Why it stays here if no host can run it.
+    pub(crate) fn why_nowhere(&self) -> Option<Local> {
+        let only_workers = self.text_command.as_ref().err();
+        only_workers.or(self.why_no_action.as_ref()).cloned()
     }
 
     /// Bytes of what would be sent, as far as it is known.
@@ -177,17 +177,89 @@ async fn to_send(job: &Job, asked: &Asked, words: Result<FilesWords, WhyText>) -
     }
 }
 
-/// Tells why workers do not get the sources.
-fn note(job: &Job, why: &WhyNot) {
-    let text = format!("{}: workers do not get its sources: {why}", job.file);
-    job.log(LogLevel::Info, text);
-    job.ended.borrow_mut().doubt = Some(why.reason());
+/// What workers can be given.
+#[derive(Default)]
+struct ForWorkers {
+    action: Option<Arc<Prepared>>,
+    kept: Option<Kept>,
+    by_text: Option<TextOrder>,
+    speech: Speech,
+    /// Why there is no action on the sources.
+    why: Option<Local>,
 }
 
-fn of(why: &WhyNot) -> Local {
-    Local {
-        reason: why.reason(),
-        level: LogLevel::Info,
-        preprocesses: false,
+impl ForWorkers {
+    async fn find(
+        job: &Job,
+        asked: &Asked,
+        expanded: Option<&Invocation>,
+        hosts: &JobHosts,
+    ) -> Self {
+        let (agent, given) = (&job.agent, &asked.invocation);
+        if asked.native.is_err() || !hosts.some_may_be_native(&agent.workers) {
+            return Self::default();
+        }
+        let speech = Speech::of(&job.request, given);
+        let order = plan::worker_order(&job.request, given, expanded, &speech.words);
+        let Ok(order) = order else {
+            return Self::default();
+        };
+        let uses_cache = job.settings.cache;
+        let found = agent.preparer.prepare(order.clone(), uses_cache).await;
+        if let Some(complaint) = agent.preparer.complaint().filter(|_| uses_cache) {
+            job.log(LogLevel::Info, complaint);
+        }
+        let why = match found {
+            Ok(ready) => {
+                return Self {
+                    action: Some(ready.prepared),
+                    // What was kept may have been said on another terminal.
+                    kept: ready
+                        .kept
+                        .filter(|kept| speech.is_certain() || !kept.has_messages()),
+                    speech,
+                    ..Self::default()
+                };
+            }
+            Err(why) => why,
+        };
+        job.ended.borrow_mut().doubt = Some(why.reason());
+        let mut local = Local::from(&why);
+        let text = if why.is_cured_by_text() {
+            plan::text_order(given, order).map_err(Some)
+        } else {
+            Err(None)
+        };
+        let by_text = match text {
+            Ok(by_text) => Some(by_text),
+            Err(why_no_text) => {
+                if let Some(why) = why_no_text {
+                    let sentence = &mut local.reason.sentence;
+                    *sentence = format!("{sentence}; {}", why.reason.sentence);
+                }
+                None
+            }
+        };
+        let what = match &by_text {
+            Some(_) => "workers get it preprocessed",
+            None => "workers do not get its sources",
+        };
+        let text = format!("{}: {what}: {}", job.file, local.reason.sentence);
+        job.log(LogLevel::Info, text);
+        Self {
+            by_text,
+            why: Some(local),
+            ..Self::default()
+        }
+    }
+}
+
+impl From<&WhyNot> for Local {
+    fn from(why: &WhyNot) -> Self {
+        Self {
+            reason: why.reason(),
+            level: LogLevel::Info,
+            preprocesses: false,
+        }
     }
 }

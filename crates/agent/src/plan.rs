@@ -131,7 +131,7 @@ pub(crate) async fn expand(
     Ok(Some(expanded.ok_or(Why::NativeUnknown)?))
 }
 
-/// The compile for a worker, if it may run it: without native options.
+/// The compile for a worker, if it may run it: without native options, with `more` words at its end.
 ///
 /// # Errors
 /// Why a worker may not run it after all.
@@ -139,15 +139,17 @@ pub(crate) fn worker_order(
     job: &JobRequest,
     given: &Invocation,
     expanded: Option<&Invocation>,
+    more: &[OsString],
 ) -> Result<native::Order, Local> {
-    if expanded.is_some() && given.records_command_line() {
+    if (expanded.is_some() || !more.is_empty()) && given.records_command_line() {
         let why = WhyLocal::CommandLine;
         return Err(local(given, why, None));
     }
     let invocation = expanded.unwrap_or(given).clone();
-    let command = invocation
+    let mut command = invocation
         .action()
         .map_err(|(why, _)| local(&invocation, why, None))?;
+    command.argv.extend_from_slice(more);
     Ok(native::Order {
         compiler: job.compiler.clone(),
         compiler_path: job.compiler_path.clone().into(),
@@ -156,6 +158,32 @@ pub(crate) fn worker_order(
         cwd: job.cwd.clone().into(),
         env: job.env.clone(),
     })
+}
+
+/// The compile of a text for workers.
+#[derive(Debug)]
+pub(crate) struct TextOrder {
+    /// What a worker runs.
+    pub(crate) order: native::Order,
+    /// What the shim's preprocessor is called with.
+    pub(crate) preprocess: Vec<OsString>,
+}
+
+/// The compile of its preprocessed text for a worker.
+///
+/// # Errors
+/// Why it would not be that of the source.
+pub(crate) fn text_order(given: &Invocation, mut order: native::Order) -> Result<TextOrder, Local> {
+    let text_action = |invocation: &Invocation| {
+        invocation.text_action().map_err(|(why, word)| {
+            let sentence = word.map(|word| format!("{why} (`{}`)", word.display()));
+            local(invocation, why, sentence)
+        })
+    };
+    // Only workers have to be told what `native` means here.
+    let preprocess = text_action(given)?.preprocess;
+    order.command = text_action(&order.invocation)?.command;
+    Ok(TextOrder { order, preprocess })
 }
 
 /// Whether the source is a named pipe or the like. What a second look would not see again cannot

@@ -6,7 +6,7 @@ use place::HostId;
 
 use crate::connect::Link;
 use crate::failure::HostFailure;
-use crate::native::{Answer, NoResult};
+use crate::native::{Answer, NoResult, WhyNot};
 
 pub(crate) type Connecting<'a> = Pin<Box<dyn Future<Output = Result<Link, HostFailure>> + 'a>>;
 
@@ -20,6 +20,8 @@ pub(crate) enum NoAnswer {
     Host(HostFailure),
     /// The action is not what it should be any more.
     Action(NoResult),
+    /// There is no action for this text.
+    Text(WhyNot),
 }
 
 /// The job's slot on a host, and how far the connection is.
@@ -27,6 +29,8 @@ pub(crate) enum Seat<'a> {
     None,
     Connecting(HostId, u32, Connecting<'a>),
     Connected(HostId, u32, Link),
+    /// A worker's, which waits for the text that it shall compile.
+    AwaitsText(HostId, u32),
     /// A worker executes the job's action.
     Worker(HostId, u32, Executing<'a>),
 }
@@ -37,6 +41,7 @@ impl Seat<'_> {
             Self::None => None,
             Self::Connecting(host, slot, _)
             | Self::Connected(host, slot, _)
+            | Self::AwaitsText(host, slot)
             | Self::Worker(host, slot, _) => Some((*host, *slot)),
         }
     }
@@ -46,7 +51,7 @@ impl Seat<'_> {
         match self {
             Self::Connecting(.., link) => News::Connected(link.as_mut().await),
             Self::Worker(.., work) => News::Answered(Box::new(work.as_mut().await)),
-            Self::None | Self::Connected(..) => std::future::pending().await,
+            Self::None | Self::Connected(..) | Self::AwaitsText(..) => std::future::pending().await,
         }
     }
 }

@@ -42,11 +42,14 @@ reasons! {
     NativeUnknown, "native-unknown", "the compiler did not say what `native` means on this machine";
     NoHosts, "no-hosts", "no host can be used";
     OtherTree, "other-tree", "the agent sees other files in the job's directory";
+    PrecompiledFailed, "precompiled-failed", "the compile failed on the host with a precompiled header, which may be of no use there; it is repeated here";
     PreprocessorFailed, "preprocessor-failed", "the preprocessor failed, so the compile will fail here too and say why";
     NotNative, "not-native", "no host that speaks the Remote Execution API is left, and others cannot run it";
     RemoteFailed, "remote-failed", "the compile failed on the host and is repeated here";
     SourceReadOnce, "source-read-once", "the source is a pipe or a device, which can be read only once";
     SourceUnreadable, "source-unreadable", "the preprocessed source could not be read";
+    TextMessages, "text-messages", "the compiler spoke about preprocessed text, which it words otherwise than about the source";
+    TerminalDiffers, "terminal-differs", "the compiler's messages may look different on this terminal";
     TooLarge, "too-large", "the preprocessed source is larger than a server accepts";
 }
 

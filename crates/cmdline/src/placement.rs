@@ -27,6 +27,8 @@ pub(crate) enum Protocol {
     Stock,
     /// A worker: has the files and the compiler of this machine, and returns whatever is written.
     Native,
+    /// A worker that gets a text which was preprocessed here instead of the source.
+    Text,
 }
 
 /// `Ok` if it is distributable.
@@ -40,7 +42,7 @@ pub(crate) fn decide(it: &Invocation, protocol: Protocol) -> Result<(), Local> {
     }
     match protocol {
         Protocol::Stock => stock(it),
-        Protocol::Native => Ok(()),
+        Protocol::Native | Protocol::Text => Ok(()),
     }
 }
 
@@ -52,9 +54,17 @@ fn mode(it: &Invocation) -> Result<(), Local> {
         Mode::Preprocess => WhyLocal::Preprocess,
         Mode::Check => WhyLocal::SyntaxOnly,
         Mode::Link if it.args.is_empty() => WhyLocal::NoSource,
+        Mode::Link if makes_headers(it) => WhyLocal::HeaderUnit,
         Mode::Link => WhyLocal::Link,
     };
     Err((why, None))
+}
+
+/// Whether all sources are headers, which are never linked: each becomes a precompiled header.
+fn makes_headers(it: &Invocation) -> bool {
+    let is_header = |kind| kind == Kind::Other(WhyLocal::HeaderUnit);
+    let mut kinds = it.operands.iter().map(|operand| operand.kind);
+    !it.operands.is_empty() && kinds.all(is_header)
 }
 
 fn source(it: &Invocation, protocol: Protocol) -> Result<(), Local> {
@@ -84,6 +94,10 @@ fn source(it: &Invocation, protocol: Protocol) -> Result<(), Local> {
             }
             Kind::Other(WhyLocal::AssemblerSource) if protocol == Protocol::Native => {}
             Kind::Other(why) => return because(why),
+            // Nothing would be another way.
+            Kind::Preprocessed(_) if protocol == Protocol::Text => {
+                return because(WhyLocal::TextDiffers);
+            }
             Kind::Source(_) | Kind::Preprocessed(_) => {}
         }
     }

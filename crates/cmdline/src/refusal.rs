@@ -86,6 +86,7 @@ impl RefusalCode {
             | Why::StandardInput
             | Why::StockRefuses
             | Why::SyntaxOnly
+            | Why::TextDiffers
             | Why::UnfinishedOption => Self::NotOneCompile,
         })
     }

@@ -10,6 +10,7 @@ use crate::action::may_go_to_worker;
 use crate::name::Family;
 use crate::placement::Protocol;
 use crate::table::{Effect, find};
+use crate::text_action::may_go_with_text;
 use crate::why::WhyLocal;
 use crate::words::{Item, What};
 
@@ -58,6 +59,9 @@ pub(crate) fn verdict(
         What::Unfinished { .. } => return Some(WhyLocal::UnfinishedOption),
         What::Unknown => return names_path(&args[item.word]).then_some(WhyLocal::UnknownPath),
         What::Known { row, .. } if protocol == Protocol::Native && may_go_to_worker(row) => {
+            return None;
+        }
+        What::Known { row, .. } if protocol == Protocol::Text && may_go_with_text(row) => {
             return None;
         }
         What::Known { .. } => {}

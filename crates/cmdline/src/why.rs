@@ -87,6 +87,7 @@ reasons! {
     StandardInput, "standard-input", "the source is standard input";
     StockRefuses, "stock-refuses", "a stock server would misread this command line and hang up";
     SyntaxOnly, "syntax-only", "it only checks the syntax";
+    TextDiffers, "text-differs", "a compile of its preprocessed text would not give the same bytes";
     TimeTrace, "time-trace", "a time trace is written beside the object";
     UnfinishedOption, "unfinished-option", "the last option lacks its argument";
     UnknownPath, "unknown-path", "an option that is not known here names a path";

@@ -81,5 +81,6 @@ pub(crate) fn about_command(world: &World, compile: &OneCompile) -> Result<Expla
         cwd_dev: cwd.dev(),
         cwd_ino: cwd.ino(),
         env: forwarded.cloned().collect(),
+        terminal: None,
     }))
 }

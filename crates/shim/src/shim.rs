@@ -8,7 +8,9 @@ use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{ExitCode, ExitStatus};
 
-use wire::{Destination, JobRequest, LogLevel, OutputFile, Preprocessed, ToAgent, ToShim};
+use wire::{
+    Destination, JobRequest, LogLevel, OutputFile, Preprocessed, Terminal, ToAgent, ToShim,
+};
 
 use crate::compiler::{self, Found, NotFound};
 use crate::conversation::{Agent, is_gone};
@@ -120,6 +122,9 @@ fn job_request(found: &Found, args: &[OsString]) -> std::io::Result<JobRequest> 
         cwd: cwd.into(),
         cwd_dev: meta.dev(),
         cwd_ino: meta.ino(),
+        terminal: sys::terminal::shows_messages().then(|| Terminal {
+            input_columns: sys::terminal::input_columns(),
+        }),
         env,
     })
 }

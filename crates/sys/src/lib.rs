@@ -21,6 +21,7 @@ pub mod rendezvous;
 pub mod sandbox;
 pub mod signals;
 pub mod socket;
+pub mod terminal;
 
 mod memory;
 

@@ -5,6 +5,8 @@
 /// Names forwarded when set. A name that ends in `*` stands for all that begin like it.
 pub const FORWARDED: &[&str] = &[
     "CCC_OVERRIDE_OPTIONS",  // edits Clang's command line
+    "COLORTERM",             // whether GCC writes links
+    "COLUMNS",               // width of messages
     "COMPILER_PATH",         // where GCC finds its own programs
     "CPATH",                 // include search path
     "CPLUS_INCLUDE_PATH",    // include search path
@@ -14,6 +16,7 @@ pub const FORWARDED: &[&str] = &[
     "FARCC_*",               // settings
     "GCC_COLORS",            // colours of GCC's messages
     "GCC_EXEC_PREFIX",       // where GCC finds its own programs
+    "GCC_URLS",              // whether and how GCC writes links
     "HOME",                  // ~/.distcc/hosts
     "LANG",                  // language of messages
     "LANGUAGE",              // languages of messages
@@ -30,6 +33,7 @@ pub const FORWARDED: &[&str] = &[
     "SSH_AUTH_SOCK",         // for @ssh hosts
     "SUNPRO_DEPENDENCIES",   // GCC writes a dependency file there
     "TERM",                  // colours of messages
+    "TERM_URLS",             // whether and how GCC writes links
     "TMPDIR",                // where temporary files go
     "TZ",                    // __TIME__
 ];

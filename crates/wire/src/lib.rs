@@ -30,7 +30,7 @@ mod to_agent;
 mod to_shim;
 
 pub use codec::DecodeError;
-pub use to_agent::{Explain, JobRequest, Preprocessed, ToAgent};
+pub use to_agent::{Explain, JobRequest, Preprocessed, Terminal, ToAgent};
 pub use to_shim::{Destination, LogLevel, LogLine, OutputFile, ToShim};
 
 /// Version of everything in this crate. It is part of the socket's name, so programs of different

@@ -33,6 +33,13 @@ pub enum Explain {
     Command(JobRequest),
 }
 
+/// The terminal on which the user reads a compiler's messages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Terminal {
+    /// Columns of the terminal on standard input, which GCC asks; 0 if there is none or it has no width.
+    pub input_columns: u32,
+}
+
 /// A compile as the build started it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct JobRequest {
@@ -50,6 +57,8 @@ pub struct JobRequest {
     pub cwd_dev: u64,
     /// Inode of the working directory.
     pub cwd_ino: u64,
+    /// Where messages go, if standard error is a terminal.
+    pub terminal: Option<Terminal>,
     /// The variables of [`crate::environment::FORWARDED`] that are set.
     pub env: Vec<(OsString, OsString)>,
 }
@@ -165,6 +174,7 @@ impl JobRequest {
         w.os(&self.cwd);
         w.u64(self.cwd_dev);
         w.u64(self.cwd_ino);
+        w.option(self.terminal.as_ref(), |w, it| w.u32(it.input_columns));
         w.len(self.env.len());
         for (name, value) in &self.env {
             w.os(name);
@@ -182,6 +192,11 @@ impl JobRequest {
             cwd: r.os()?,
             cwd_dev: r.u64()?,
             cwd_ino: r.u64()?,
+            terminal: r.option(|r| {
+                Ok(Terminal {
+                    input_columns: r.u32()?,
+                })
+            })?,
             env: r.list("environment", |r| Ok((r.os()?, r.os()?)))?,
         })
     }
@@ -205,6 +220,7 @@ mod tests {
             cwd: "/src".into(),
             cwd_dev: 1,
             cwd_ino: u64::MAX,
+            terminal: Some(Terminal { input_columns: 80 }),
             env: vec![("DISTCC_HOSTS".into(), "a b/4".into())],
         }));
         check(ToAgent::Preprocessed(Preprocessed {

@@ -8,7 +8,7 @@ use reapi::Stage;
 use stock::Phase;
 use stock::hosts::Host;
 use tokio::time::{Instant, timeout};
-use wire::LogLevel;
+use wire::{Destination, LogLevel};
 
 use super::{Outcome, Run};
 use crate::dispatch::Ticket;
@@ -59,6 +59,10 @@ impl<'a> Run<'a> {
                 self.go_on_without_action(id, slot, ticket);
                 return None;
             }
+            Err(NoAnswer::Text(why)) => {
+                self.unwant(Local::from(&why), ticket);
+                return None;
+            }
             Err(NoAnswer::Host(failure)) => failure,
             Err(NoAnswer::Action(NoResult::Call(error))) => HostFailure::Call(error),
             Err(NoAnswer::Action(changed)) => {
@@ -91,6 +95,21 @@ impl<'a> Run<'a> {
         if answer.misses_file && self.job.settings.fallback {
             self.note_missing(answer);
             return Verdict::Local(Why::MissingInput.into());
+        }
+        if self.is_worded_otherwise(answer) && self.job.settings.fallback {
+            return Verdict::Local(Why::TextMessages.into());
+        }
+        let mut messages = answer.outputs.iter();
+        let is_as_here = messages.all(|(destination, bytes)| {
+            *destination != Destination::Stderr || self.speech.fits(bytes)
+        });
+        if !is_as_here && self.job.settings.fallback {
+            return Verdict::Local(Why::TerminalDiffers.into());
+        }
+        // Whether one can be used depends on where things lie in memory.
+        let uses_precompiled = self.action.as_ref().is_some_and(|it| it.uses_precompiled);
+        if answer.wait_status != 0 && uses_precompiled && self.job.settings.fallback {
+            return Verdict::Local(Why::PrecompiledFailed.into());
         }
         let output = self.plan.invocation.output();
         let is_there = output.is_none_or(|name| name == "/dev/null" || answer.has(name));
@@ -137,7 +156,7 @@ enum Verdict {
 }
 
 /// Has a worker execute an action and brings its outputs here.
-async fn execute(
+pub(super) async fn execute(
     job: &Job,
     id: HostId,
     host: &Host,

@@ -87,6 +87,14 @@ pub(crate) struct Kept {
     pub(crate) files: Vec<File>,
 }
 
+impl Kept {
+    /// Whether the compiler has said anything.
+    pub(crate) fn has_messages(&self) -> bool {
+        let is_message = |output: &OutputFile| output.destination == Destination::Stderr;
+        self.outputs.iter().any(is_message)
+    }
+}
+
 impl Cache {
     /// Opens it.
     ///

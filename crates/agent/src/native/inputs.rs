@@ -40,6 +40,11 @@ pub(crate) enum NoInputs {
     TooMany,
 }
 
+/// A file is not any more what it was when it became an input.
+pub(crate) fn changed(path: PathBuf) -> NoInputs {
+    NoInputs::Place(NoPlace::Changed(path))
+}
+
 /// What a compile names besides the files that were found.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Named<'a> {
@@ -95,6 +100,14 @@ impl Inputs {
                 self.placed(places, path, stamp(&meta))?;
             }
         }
+        self.named(named)
+    }
+
+    /// Adds the directories that a compile names.
+    ///
+    /// # Errors
+    /// The way to one leads in a circle, or a name is no text.
+    pub(crate) fn named(&mut self, named: Named<'_>) -> Result<(), NoInputs> {
         self.directory(named.cwd)?;
         if let Some(pwd) = named.pwd {
             self.directory(pwd)?;

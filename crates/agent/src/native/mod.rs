@@ -14,6 +14,7 @@ mod inputs;
 mod manifest;
 mod places;
 mod prepare;
+mod preprocessed;
 mod result;
 mod service;
 mod whole;
@@ -22,8 +23,10 @@ mod workers;
 
 pub use cache::CacheSettings;
 pub(crate) use cache::{Kept, is_off as is_cache_off};
+pub(crate) use inputs::changed;
 pub(crate) use manifest::Manifest;
 pub(crate) use prepare::{Order, Prepared};
+pub(crate) use preprocessed::TextFile;
 pub(crate) use result::{Answer, fetch};
 pub(crate) use service::PrepareService;
 pub(crate) use whole::WhyNot;

@@ -10,10 +10,11 @@ use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use cmdline::{ActionCommand, Invocation};
+use cmdline::{ActionCommand, Family, Invocation};
 use reapi::{
     Action, Command, Entry, InputRoot, MerkleTree, OutputKind, OutputPath, Platform, RelativePath,
 };
+use scan::{Doubt, FileUse, Why};
 use store::{Digest, DigestFunction};
 
 use super::inputs::{Inputs, Named, below_root, pwd};
@@ -32,10 +33,12 @@ const VARIABLES: &[&str] = &[
     "CPLUS_INCLUDE_PATH",
     "C_INCLUDE_PATH",
     "GCC_COLORS",
+    "GCC_URLS",
     "OBJCPLUS_INCLUDE_PATH",
     "OBJC_INCLUDE_PATH",
     "PWD",
     "SOURCE_DATE_EPOCH",
+    "TERM_URLS",
 ];
 
 /// Tells the time zone, for `__TIME__`.
@@ -43,6 +46,9 @@ const TIME_ZONE_VARIABLE: &str = "TZ";
 
 /// Where the time zone is kept where the variable does not tell it.
 const TIME_ZONE_FILE: &str = "/etc/localtime";
+
+/// Options that load plugins, which are parts of the toolchain.
+const PLUGINS: &[&str] = &["-fpass-plugin=", "-fplugin="];
 
 /// One compile.
 #[derive(Debug, Clone)]
@@ -93,6 +99,10 @@ pub(crate) struct Prepared {
     pub(crate) root: Arc<MerkleTree>,
     /// Files besides the toolchain's.
     pub(crate) files: Vec<Arc<Placed>>,
+    /// A precompiled header is among them.
+    pub(crate) uses_precompiled: bool,
+    /// The text that takes the place of the source, if it was preprocessed here.
+    pub(crate) text: Option<(Digest, Bytes)>,
     /// The toolchain.
     pub(crate) installed: Arc<Installed>,
     /// How the command names each output, and how the user does.
@@ -104,18 +114,17 @@ pub(crate) struct Prepared {
 impl Prepared {
     /// Bytes of the compile's own files, without the toolchain.
     pub(crate) fn bytes(&self) -> u64 {
-        self.files
-            .iter()
-            .map(|placed| placed.digest.size_bytes)
-            .sum()
+        let text = self.text.iter().map(|(digest, _)| digest.size_bytes);
+        let files = self.files.iter().map(|placed| placed.digest.size_bytes);
+        text.chain(files).sum()
     }
 }
 
 /// Prepares compiles, with everything that is remembered between them.
 #[derive(Debug)]
 pub(crate) struct Preparer {
-    function: DigestFunction,
-    places: Places,
+    pub(super) function: DigestFunction,
+    pub(super) places: Places,
     installed: HashMap<Digest, Arc<Installed>>,
     /// The last input root: the next is likely to share most of its directories.
     last_root: Option<Arc<MerkleTree>>,
@@ -153,7 +162,7 @@ impl Preparer {
         }
     }
 
-    fn toolchain(
+    pub(super) fn toolchain(
         &mut self,
         toolchains: &Toolchains,
         order: &Order,
@@ -191,6 +200,19 @@ impl Preparer {
         inputs.gather(&mut self.places, found, named)?;
         let dates = found.scan.dates;
         let tells_time = dates.date || dates.time;
+        let mut prepared = self.finish(order, inputs, installed, tells_time)?;
+        prepared.uses_precompiled = precompiled(found).is_some();
+        Ok(prepared)
+    }
+
+    /// Makes an action of inputs that are complete but for the outputs' directories.
+    pub(super) fn finish(
+        &mut self,
+        order: &Order,
+        mut inputs: Inputs,
+        installed: &Arc<Installed>,
+        tells_time: bool,
+    ) -> Result<Prepared, WhyNot> {
         if tells_time {
             inputs.file_at(&mut self.places, Path::new(TIME_ZONE_FILE))?;
         }
@@ -222,6 +244,8 @@ impl Preparer {
             command: (command_digest, command),
             root,
             files: inputs.files,
+            uses_precompiled: false,
+            text: None,
             installed: Arc::clone(installed),
             outputs,
             may_be_kept,
@@ -301,13 +325,32 @@ fn scan(scanning: &mut Scanning, order: &Order, toolchain: &Toolchain) -> Result
         cwd: &order.cwd,
         env: &order.env,
     })?;
-    if let Some(doubt) = found.scan.doubts.first() {
-        return Err(WhyNot::Doubt(doubt.clone()));
+    let precompiled = precompiled(&found).map(|file| file.spelled().display().to_string());
+    let mut doubts = found.scan.doubts.iter();
+    if let Some(doubt) = doubts.find(|doubt| !is_about_toolchain(doubt)) {
+        // No text is what a compile with a precompiled header reads.
+        let doubt = precompiled.map_or_else(|| doubt.clone(), Doubt::Precompiled);
+        return Err(WhyNot::Doubt(doubt));
+    }
+    if let (Some(file), Family::Clang) = (precompiled, order.invocation.driver().family) {
+        return Err(WhyNot::Precompiled(file));
     }
     if found.scan.dates.timestamp {
         return Err(WhyNot::Timestamp);
     }
     Ok(found)
+}
+
+/// Whether the toolchain holds what the scanner does not follow.
+fn is_about_toolchain(doubt: &Doubt) -> bool {
+    let is_plugin = |word: &String| PLUGINS.iter().any(|option| word.starts_with(option));
+    matches!(doubt, Doubt::Option(word) if is_plugin(word))
+}
+
+/// A precompiled header that the compile may use.
+fn precompiled(found: &Found) -> Option<&FileUse> {
+    let mut files = found.scan.files.iter();
+    files.find(|file| file.why == Why::Precompiled)
 }
 
 /// One output: how the command names it and how the user does. `None` for what is no file of the compile's own.

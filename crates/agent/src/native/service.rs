@@ -11,6 +11,7 @@ use tokio::time::timeout;
 
 use super::cache::{Cache, CacheSettings, Kept};
 use super::prepare::{Order, Prepared, Preparer};
+use super::preprocessed::TextFile;
 use super::result::Answer;
 use super::whole::WhyNot;
 use crate::scanning::Scanning;
@@ -36,6 +37,11 @@ enum Work {
         /// Whether results of earlier compiles may be used.
         may_be_kept: bool,
         answer: oneshot::Sender<Found>,
+    },
+    PrepareText {
+        order: Box<Order>,
+        text: TextFile,
+        answer: oneshot::Sender<Result<Prepared, WhyNot>>,
     },
     /// Keep a result.
     Keep(Arc<Prepared>, Answer),
@@ -70,6 +76,28 @@ impl PrepareService {
         let work = Work::Prepare {
             order: Box::new(order),
             may_be_kept,
+            answer: sender,
+        };
+        self.work().send(work).map_err(|_| WhyNot::NoAnswer)?;
+        match timeout(PREPARE_TIMEOUT, answer).await {
+            Ok(Ok(answer)) => answer,
+            _ => Err(WhyNot::NoAnswer),
+        }
+    }
+
+    /// A compile of a text as an action.
+    ///
+    /// # Errors
+    /// Why it cannot go to a worker.
+    pub(crate) async fn prepare_text(
+        &self,
+        order: Order,
+        text: TextFile,
+    ) -> Result<Prepared, WhyNot> {
+        let (sender, answer) = oneshot::channel();
+        let work = Work::PrepareText {
+            order: Box::new(order),
+            text,
             answer: sender,
         };
         self.work().send(work).map_err(|_| WhyNot::NoAnswer)?;
@@ -137,6 +165,12 @@ fn run(
                 });
                 drop(answer.send(ready));
             }
+            Work::PrepareText { answer, .. } if answer.is_closed() => {}
+            Work::PrepareText {
+                order,
+                text,
+                answer,
+            } => drop(answer.send(preparer.prepare_text(&toolchains, &order, &text))),
             Work::Keep(prepared, answer) => {
                 if let Some(cache) = &cache {
                     cache.put(&prepared, &answer);

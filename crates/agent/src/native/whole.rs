@@ -24,6 +24,9 @@ pub(crate) enum WhyNot {
     /// A file cannot be sent.
     #[error(transparent)]
     Inputs(#[from] NoInputs),
+    /// Clang refuses a precompiled header if one of its files has another time, and times do not travel.
+    #[error("Clang looks at the times of the files that {0} was made of")]
+    Precompiled(String),
     /// `__TIMESTAMP__` tells when the source was changed, which only this machine knows.
     #[error("`__TIMESTAMP__` tells when a file of this machine was changed")]
     Timestamp,
@@ -33,6 +36,12 @@ pub(crate) enum WhyNot {
     /// The protocol carries text only.
     #[error("`{}` is not UTF-8", .0.display())]
     Word(OsString),
+    /// A compile of its preprocessed text would not be that of the source.
+    #[error("its preprocessed text has {0}, which would mean something else on a worker")]
+    Text(&'static str),
+    /// The preprocessed text cannot be read again.
+    #[error("its preprocessed text cannot be read ({0})")]
+    Unreadable(String),
     /// The scanner's thread has not answered.
     #[error("the scanner does not answer")]
     NoAnswer,
@@ -52,10 +61,26 @@ impl WhyNot {
             Self::Asked(_) => "compiler-silent",
             Self::Toolchain(_) => "toolchain",
             Self::Inputs(_) => "inputs",
+            Self::Precompiled(_) => "precompiled-times",
             Self::Timestamp => "timestamp",
             Self::Output(_) => "output",
             Self::Word(_) => "not-utf8",
+            Self::Text(_) => "text-differs",
+            Self::Unreadable(_) => "text-unreadable",
             Self::NoAnswer => "no-scan",
+        }
+    }
+
+    /// Whether a worker can run the compile if it gets the source preprocessed: what is not known is which files to
+    /// send, and not what the compiler would do with them.
+    pub(crate) fn is_cured_by_text(&self) -> bool {
+        match self {
+            Self::Doubt(doubt) => matches!(
+                doubt,
+                Doubt::Missing(_) | Doubt::Computed(_) | Doubt::Limit(_)
+            ),
+            Self::Asked(_) | Self::Inputs(_) => true,
+            _ => false,
         }
     }
 

@@ -177,6 +177,9 @@ impl Worker {
         for placed in &prepared.files {
             add(placed.digest, &|| Source::File(placed.way.place.clone()));
         }
+        if let Some((digest, text)) = &prepared.text {
+            add(*digest, &|| Source::Bytes(text.clone()));
+        }
         for (digest, source) in &prepared.installed.files {
             add(*digest, &|| source.clone());
         }

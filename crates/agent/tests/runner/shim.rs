@@ -86,6 +86,7 @@ impl Compile {
             cwd: cwd.into(),
             cwd_dev: meta.dev(),
             cwd_ino: meta.ino(),
+            terminal: None,
             env: vec![
                 ("PATH".into(), path),
                 ("DISTCC_DIR".into(), world.distcc_dir().into()),
