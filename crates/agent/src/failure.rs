@@ -90,6 +90,14 @@ pub(crate) enum HostFailure {
     /// The compiler was killed there: memory may have run out.
     #[error("the compiler was killed there by signal {0}")]
     Killed(i32),
+    /// A toolchain does not pass its test compile there.
+    #[error("{why}")]
+    Unproven {
+        /// Its digest, as text.
+        toolchain: String,
+        /// What went wrong.
+        why: String,
+    },
     /// It is silent where a worker would have greeted.
     #[error("no greeting within {} s", .0.as_secs())]
     NoGreeting(Duration),
@@ -115,7 +123,9 @@ impl HostFailure {
             Self::ConnectTimeout { .. } => ExitCode::ConnectFailed,
             Self::Timeout(_) | Self::NoGreeting(_) => ExitCode::TimedOut,
             Self::Call(CallError::Unavailable(_)) => ExitCode::Truncated,
-            Self::Call(_) | Self::NotNative | Self::Killed(_) => ExitCode::ProtocolError,
+            Self::Call(_) | Self::NotNative | Self::Unproven { .. } | Self::Killed(_) => {
+                ExitCode::ProtocolError
+            }
             Self::Refused(refused) => refused.code,
             Self::Send(_) | Self::Receive(_) | Self::Here(_) => ExitCode::IoError,
             Self::NoAnswer { .. } | Self::Protocol(stock::DecodeError::Closed { .. }) => {

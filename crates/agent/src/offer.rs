@@ -111,23 +111,34 @@ impl Offer {
             is_worker(id, host) || (self.text_command.is_ok() && !only_native)
         };
         let all = hosts.fitting(&hosts.candidates_for(job.id.0), workers, fits);
-        let Ok(command) = &self.text_command else {
-            return Ok(all);
-        };
-        let compiler = command.first().map_or(&[][..], Vec::as_slice);
+        let refusals = &job.agent.refusals;
         let (native, stock): (Vec<_>, Vec<_>) = all
             .iter()
             .copied()
             .partition(|it| is_worker(it.host, hosts.host(it.host)));
-        match job.agent.refusals.allow(stock.into(), compiler) {
-            Ok(allowed) => {
+        let native = match &self.action {
+            Some(action) => refusals.allow(native.into(), action.toolchain().as_bytes()),
+            None => Ok(native.into()),
+        };
+        let stock = match &self.text_command {
+            Ok(command) => {
+                let compiler = command.first().map_or(&[][..], Vec::as_slice);
+                refusals.allow(stock.into(), compiler)
+            }
+            Err(_) => Ok(stock.into()),
+        };
+        match (native, stock) {
+            (Err(said), Err(_)) => Err(said),
+            (Err(said), Ok(left)) | (Ok(left), Err(said)) if left.is_empty() => Err(said),
+            (native, stock) => {
+                let left = [native.unwrap_or_default(), stock.unwrap_or_default()];
                 let is_left = |it: &&Candidate| {
-                    native.contains(it) || allowed.iter().any(|left| left.host == it.host)
+                    left.iter()
+                        .flat_map(|some| some.iter())
+                        .any(|one| one.host == it.host)
                 };
                 Ok(all.iter().filter(is_left).copied().collect())
             }
-            Err(_) if !native.is_empty() => Ok(native.into()),
-            Err(said) => Err(said),
         }
     }
 

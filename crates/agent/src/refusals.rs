@@ -79,6 +79,15 @@ impl Refusals {
         all.insert((host, compiler.to_owned()), entry);
     }
 
+    /// Takes note of a toolchain that does not pass its test compile on a worker.
+    pub(crate) fn learn_unproven(&self, host: HostId, toolchain: &str, why: &str) {
+        let refused = Refused {
+            code: ExitCode::CompilerMissing,
+            text: why.to_owned(),
+        };
+        self.learn(host, toolchain.as_bytes(), &refused);
+    }
+
     /// The hosts that may be asked for a compiler.
     ///
     /// # Errors

@@ -24,6 +24,12 @@ pub(crate) enum NoAnswer {
     Text(WhyNot),
 }
 
+impl From<NoResult> for NoAnswer {
+    fn from(why: NoResult) -> Self {
+        Self::Action(why)
+    }
+}
+
 /// The job's slot on a host, and how far the connection is.
 pub(crate) enum Seat<'a> {
     None,

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::net as std_unix;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::{Duration, SystemTime};
 
@@ -135,7 +135,7 @@ pub(crate) async fn serve(listener: std_unix::UnixListener, config: Config) -> i
         watchers: Watchers::default(),
         sizes: Sizes::default(),
         scanner: ScanService::default(),
-        preparer: PrepareService::new(DIGEST_FUNCTION, config.cache),
+        preparer: PrepareService::new(DIGEST_FUNCTION, config.cache, probe_dir(&config.dir)),
         workers: Workers::new(DIGEST_FUNCTION),
         file_hosts: FileHosts::default(),
         side_log,
@@ -327,6 +327,11 @@ async fn watch(
             },
         }
     }
+}
+
+/// Where sources of test compiles are: a directory for each user, since several may share distcc's.
+fn probe_dir(dir: &Path) -> PathBuf {
+    dir.join(format!("probe-{}", sys::realm::user_id()))
 }
 
 /// What tells this agent's state files from those of others: the end of its realm's tag.

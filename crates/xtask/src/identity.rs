@@ -48,6 +48,12 @@ pub(crate) fn run(words: &[&str]) -> Result<(), String> {
     for line in differences.iter().take(SHOWN_MAX) {
         println!("{line}");
     }
+    if totals.random > 0 {
+        println!(
+            "{} units come out differently each time here; they were compared with one -frandom-seed",
+            totals.random
+        );
+    }
     println!("{totals}");
     if totals.differing + totals.messages_differing > 0 {
         return Err("not everything is the same".into());
@@ -109,6 +115,8 @@ struct Totals {
     doubts: usize,
     differing: usize,
     messages_differing: usize,
+    /// Of which the compiler here makes something else each time; compared with one seed.
+    random: usize,
 }
 
 impl std::fmt::Display for Totals {
@@ -201,6 +209,7 @@ fn add_up(outcomes: &Outcomes, done: &[(&Unit, Result<Pair, String>)]) -> (Total
                 }
             },
         }
+        totals.random += usize::from(pair.is_random);
         totals.differing += usize::from(pair.files_differ());
         totals.messages_differing += usize::from(pair.messages_differ());
         lines.extend(

@@ -174,6 +174,11 @@ pub(super) async fn execute(
     let started = Instant::now();
     let traffic = Cell::new(Traffic::default());
     let work = async {
+        let unproven = |why| {
+            let toolchain = action.toolchain();
+            NoAnswer::Host(HostFailure::Unproven { toolchain, why })
+        };
+        worker.prove(&action, &traffic).await?.map_err(unproven)?;
         let executed = worker.execute(&action, &traffic, |stage| {
             if stage == Stage::Executing {
                 job.show(Phase::Compile, host.name(), slot);
@@ -184,7 +189,7 @@ pub(super) async fn execute(
         answer.took = started.elapsed();
         let mut ended = job.ended.borrow_mut();
         ended.remote_ms = remote_ms(&executed.result.metadata);
-        Ok(answer)
+        Ok::<_, NoAnswer>(answer)
     };
     let answer = timeout(settings.io_timeout, work).await;
     let mut ended = job.ended.borrow_mut();
@@ -194,7 +199,7 @@ pub(super) async fn execute(
         ended.received_bytes += bytes.sum::<u64>();
     }
     match answer {
-        Ok(answer) => answer.map_err(NoAnswer::Action),
+        Ok(answer) => answer,
         Err(_) => Err(NoAnswer::Host(HostFailure::Timeout(settings.io_timeout))),
     }
 }

@@ -30,6 +30,12 @@ impl Run<'_> {
                 job.warn(&format!("{host} {why}"), text);
                 Duration::ZERO
             }
+            // The same for a worker and a toolchain.
+            HostFailure::Unproven { toolchain, why } => {
+                job.agent.refusals.learn_unproven(id, toolchain, why);
+                job.warn(&format!("{host} {why}"), text);
+                Duration::ZERO
+            }
             // Nor is this the host's fault.
             HostFailure::NotNative
             | HostFailure::Killed(_)

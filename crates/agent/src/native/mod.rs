@@ -15,6 +15,7 @@ mod manifest;
 mod places;
 mod prepare;
 mod preprocessed;
+mod probe;
 mod result;
 mod service;
 mod whole;

@@ -19,6 +19,7 @@ use store::{Digest, DigestFunction};
 
 use super::inputs::{Inputs, Named, below_root, pwd};
 use super::places::{Placed, Places};
+use super::probe::{Probe, Probes};
 use super::whole::WhyNot;
 use crate::scanning::{Compile, Found, Scanning};
 use crate::toolchain::{Call, Content, Node, Toolchain, Toolchains};
@@ -107,11 +108,18 @@ pub(crate) struct Prepared {
     pub(crate) installed: Arc<Installed>,
     /// How the command names each output, and how the user does.
     pub(crate) outputs: Vec<(String, OsString)>,
+    /// What a worker has to pass before it gets this.
+    pub(crate) probe: Option<Arc<Probe>>,
     /// The result may be used again: it does not depend on the time.
     pub(crate) may_be_kept: bool,
 }
 
 impl Prepared {
+    /// The toolchain's name, as refusals are kept by it.
+    pub(crate) fn toolchain(&self) -> String {
+        self.installed.toolchain.digest().to_string()
+    }
+
     /// Bytes of the compile's own files, without the toolchain.
     pub(crate) fn bytes(&self) -> u64 {
         let text = self.text.iter().map(|(digest, _)| digest.size_bytes);
@@ -126,16 +134,22 @@ pub(crate) struct Preparer {
     pub(super) function: DigestFunction,
     pub(super) places: Places,
     installed: HashMap<Digest, Arc<Installed>>,
+    pub(super) probes: Probes,
+    /// Where the sources of test compiles are.
+    pub(super) probe_dir: PathBuf,
     /// The last input root: the next is likely to share most of its directories.
     last_root: Option<Arc<MerkleTree>>,
 }
 
 impl Preparer {
-    pub(crate) fn new(function: DigestFunction) -> Self {
+    /// Sources of test compiles are put into `probe_dir`, which is made when it is needed.
+    pub(crate) fn new(function: DigestFunction, probe_dir: PathBuf) -> Self {
         Self {
             function,
             places: Places::new(function),
             installed: HashMap::new(),
+            probes: Probes::new(),
+            probe_dir,
             last_root: None,
         }
     }
@@ -151,15 +165,40 @@ impl Preparer {
         order: &Order,
     ) -> Result<Prepared, WhyNot> {
         let installed = self.toolchain(toolchains, order)?;
+        self.of_scan(scanning, order, &installed)
+    }
+
+    /// Prepares what a scan finds.
+    pub(super) fn of_scan(
+        &mut self,
+        scanning: &mut Scanning,
+        order: &Order,
+        installed: &Arc<Installed>,
+    ) -> Result<Prepared, WhyNot> {
         let found = scan(scanning, order, &installed.toolchain)?;
-        match self.put_together(order, &found, &installed) {
+        match self.put_together(order, &found, installed) {
             // Links that were remembered may be out of date: look once more, at everything.
             Err(WhyNot::Inputs(super::inputs::NoInputs::Tree(_))) => {
                 self.places.forget();
-                self.put_together(order, &found, &installed)
+                self.put_together(order, &found, installed)
             }
             outcome => outcome,
         }
+    }
+
+    /// Adds the test compile that a worker has to pass first.
+    ///
+    /// # Errors
+    /// It fails here.
+    pub(crate) fn prove(
+        &mut self,
+        scanning: &mut Scanning,
+        order: &Order,
+        prepared: &mut Prepared,
+    ) -> Result<(), WhyNot> {
+        let installed = Arc::clone(&prepared.installed);
+        prepared.probe = Some(self.probe(scanning, order, &installed)?);
+        Ok(())
     }
 
     pub(super) fn toolchain(
@@ -245,6 +284,7 @@ impl Preparer {
             root,
             files: inputs.files,
             uses_precompiled: false,
+            probe: None,
             text: None,
             installed: Arc::clone(installed),
             outputs,

@@ -1,6 +1,7 @@
 //! The thread that prepares compiles: a scan takes a millisecond in which the event loop must not stand still, and what
 //! is known of files is worth most when all jobs share it.
 
+use std::path::PathBuf;
 use std::sync::mpsc;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -52,16 +53,23 @@ enum Work {
 pub(crate) struct PrepareService {
     function: DigestFunction,
     cache: Option<CacheSettings>,
+    /// Where the sources of test compiles are.
+    probe_dir: PathBuf,
     work: std::cell::OnceCell<mpsc::Sender<Work>>,
     /// Why there is no cache, once it is known.
     complaint: Arc<OnceLock<String>>,
 }
 
 impl PrepareService {
-    pub(crate) fn new(function: DigestFunction, cache: Option<CacheSettings>) -> Self {
+    pub(crate) fn new(
+        function: DigestFunction,
+        cache: Option<CacheSettings>,
+        probe_dir: PathBuf,
+    ) -> Self {
         Self {
             function,
             cache,
+            probe_dir,
             work: std::cell::OnceCell::new(),
             complaint: Arc::default(),
         }
@@ -124,7 +132,8 @@ impl PrepareService {
             let (function, cache) = (self.function, self.cache.clone());
             let complaint = Arc::clone(&self.complaint);
             // It ends when nobody can order any more.
-            std::thread::spawn(move || run(&work, function, cache.as_ref(), &complaint));
+            let probe_dir = self.probe_dir.clone();
+            std::thread::spawn(move || run(&work, function, cache.as_ref(), probe_dir, &complaint));
             sender
         })
     }
@@ -134,6 +143,7 @@ fn run(
     work: &mpsc::Receiver<Work>,
     function: DigestFunction,
     cache: Option<&CacheSettings>,
+    probe_dir: PathBuf,
     complaint: &OnceLock<String>,
 ) {
     let cache = cache.and_then(|settings| match Cache::open(settings, function) {
@@ -144,7 +154,7 @@ fn run(
         }
     });
     let toolchains = Toolchains::new(function, None);
-    let (mut scanning, mut preparer) = (Scanning::new(), Preparer::new(function));
+    let (mut scanning, mut preparer) = (Scanning::new(), Preparer::new(function, probe_dir));
     for work in work {
         match work {
             // A job that is gone needs no answer.
@@ -155,13 +165,16 @@ fn run(
                 answer,
             } => {
                 let prepared = preparer.prepare(&mut scanning, &toolchains, &order);
-                let ready = prepared.map(|prepared| {
+                let ready = prepared.and_then(|mut prepared| {
                     let cache = cache.as_ref().filter(|_| may_be_kept);
                     let kept = cache.and_then(|cache| cache.get(&prepared));
-                    Ready {
+                    if kept.is_none() {
+                        preparer.prove(&mut scanning, &order, &mut prepared)?;
+                    }
+                    Ok(Ready {
                         prepared: Arc::new(prepared),
                         kept,
-                    }
+                    })
                 });
                 drop(answer.send(ready));
             }
@@ -170,7 +183,14 @@ fn run(
                 order,
                 text,
                 answer,
-            } => drop(answer.send(preparer.prepare_text(&toolchains, &order, &text))),
+            } => {
+                let prepared = preparer.prepare_text(&toolchains, &order, &text);
+                let ready = prepared.and_then(|mut prepared| {
+                    preparer.prove(&mut scanning, &order, &mut prepared)?;
+                    Ok(prepared)
+                });
+                drop(answer.send(ready));
+            }
             Work::Keep(prepared, answer) => {
                 if let Some(cache) = &cache {
                     cache.put(&prepared, &answer);

@@ -42,6 +42,9 @@ pub(crate) enum WhyNot {
     /// The preprocessed text cannot be read again.
     #[error("its preprocessed text cannot be read ({0})")]
     Unreadable(String),
+    /// The toolchain's test compile fails here.
+    #[error("the compiler's test compile fails here ({0})")]
+    Probe(String),
     /// The scanner's thread has not answered.
     #[error("the scanner does not answer")]
     NoAnswer,
@@ -67,6 +70,7 @@ impl WhyNot {
             Self::Word(_) => "not-utf8",
             Self::Text(_) => "text-differs",
             Self::Unreadable(_) => "text-unreadable",
+            Self::Probe(_) => "probe",
             Self::NoAnswer => "no-scan",
         }
     }

@@ -5,17 +5,22 @@
 //! asked for while its last blobs are still on their way: a worker waits for what its client is sending.
 
 use std::cell::{Cell, RefCell};
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
 use bytes::Bytes;
 use reapi::client::{CallError, Client, Executed, Wanted};
 use reapi::{ExecutionMetadata, Stage};
 use store::Digest;
+use tokio::sync::OnceCell;
+use wire::Destination;
 
 use super::prepare::{Prepared, Source};
+use super::probe::Probe;
+use super::result::fetch;
 
 /// How often missing blobs are sent again for one action before the worker is taken for broken.
 const SENT_AGAIN_MAX: usize = 3;
@@ -53,6 +58,8 @@ pub(crate) struct Worker {
     known: RefCell<HashSet<Digest>>,
     /// Held by whoever sends much, so that many jobs do not send the same.
     bulk: tokio::sync::Mutex<()>,
+    /// Toolchains that were tried here: what is wrong with them, if anything.
+    proofs: RefCell<HashMap<Digest, Rc<OnceCell<Result<(), String>>>>>,
     /// Jobs at once, as it says; `None` if it is no farcc worker.
     pub(crate) slots: Cell<Option<u32>>,
 }
@@ -69,6 +76,7 @@ impl Worker {
             client,
             known: RefCell::default(),
             bulk: tokio::sync::Mutex::new(()),
+            proofs: RefCell::default(),
             slots: Cell::new(None),
         }
     }
@@ -82,6 +90,51 @@ impl Worker {
         if let Ok(status) = self.client.status().await {
             self.slots
                 .set(Some(status.slots).filter(|slots| *slots > 0));
+        }
+    }
+
+    /// Has the worker pass the test compile of an action's toolchain, once for each.
+    ///
+    /// # Errors
+    /// There is no answer; in it, that the compiler does not do there what it does here.
+    pub(crate) async fn prove(
+        &self,
+        prepared: &Prepared,
+        traffic: &Cell<Traffic>,
+    ) -> Result<Result<(), String>, NoResult> {
+        let Some(probe) = &prepared.probe else {
+            return Ok(Ok(()));
+        };
+        let toolchain = prepared.installed.toolchain.digest();
+        let cell = Rc::clone(self.proofs.borrow_mut().entry(toolchain).or_default());
+        let verdict = cell
+            .get_or_try_init(|| self.try_out(probe, traffic))
+            .await?;
+        Ok(verdict.clone())
+    }
+
+    async fn try_out(
+        &self,
+        probe: &Probe,
+        traffic: &Cell<Traffic>,
+    ) -> Result<Result<(), String>, NoResult> {
+        let executed = self.execute(&probe.prepared, traffic, |_| {}).await?;
+        let answer = fetch(self, &probe.prepared, &executed.result).await?;
+        if answer.wait_status != 0 {
+            let said = answer.outputs.iter().map(|(_, bytes)| bytes);
+            let said = said
+                .map(|bytes| String::from_utf8_lossy(bytes))
+                .collect::<String>();
+            let said = said.lines().next().unwrap_or_default().to_owned();
+            return Ok(Err(format!("the compiler does not run there ({said})")));
+        }
+        let is_object = |it: &(Destination, Bytes)| matches!(it.0, Destination::File(_));
+        let object = answer.outputs.iter().find(|it| is_object(it));
+        match object {
+            Some((_, bytes)) if *bytes == probe.object => Ok(Ok(())),
+            _ => Ok(Err(
+                "the compiler makes another object there than here".to_owned()
+            )),
         }
     }
 

@@ -45,6 +45,12 @@ pub use known::Toolchains;
 pub use manifest::{Content, Entry, Node};
 pub use why::NoToolchain;
 
+/// The words of a command line that decide which toolchain it needs.
+#[must_use]
+pub fn told_words(args: &[OsString]) -> Vec<OsString> {
+    words::Words::of(args).told
+}
+
 /// Variables that an answer depends on. Sorted.
 const VARIABLES: &[&str] = &[
     "CCC_OVERRIDE_OPTIONS",

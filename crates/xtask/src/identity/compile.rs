@@ -39,19 +39,56 @@ impl fmt::Display for Difference {
 pub(super) struct Pair {
     /// Of the shim.
     pub(super) pid: u32,
+    /// The compiler here does not make the same twice (GCC's random seed), so both were compared with one seed.
+    pub(super) is_random: bool,
     pub(super) differences: Vec<Difference>,
+}
+
+/// What an object of GCC depends on besides its input, with `-gsplit-dwarf`, `-flto` or `--coverage`.
+const SEED: &str = "-frandom-seed=farcc";
+
+/// What the second compile of a unit is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Second {
+    Distcc,
+    /// The compiler again.
+    Here,
 }
 
 /// Files by path; those that are not there are not in it.
 type Files = BTreeMap<PathBuf, Vec<u8>>;
 
 impl Pair {
-    /// Compiles a unit here, then through `distcc`, and compares.
+    /// Compiles a unit here, then through `distcc`, and compares. Where the compiler makes something else each time,
+    /// both are told a seed and compared again.
     pub(super) fn compile(
         workspace: &Workspace,
         unit: &Unit,
         compiler: Option<&str>,
         more: &[String],
+    ) -> Result<Self, String> {
+        let plain = Self::once(workspace, unit, compiler, more, Second::Distcc)?;
+        if !plain.files_differ() {
+            return Ok(plain);
+        }
+        let here = Self::once(workspace, unit, compiler, more, Second::Here)?;
+        if !here.files_differ() {
+            return Ok(plain);
+        }
+        let seeded = [more, &[SEED.to_owned()]].concat();
+        let again = Self::once(workspace, unit, compiler, &seeded, Second::Distcc)?;
+        Ok(Self {
+            is_random: true,
+            ..again
+        })
+    }
+
+    fn once(
+        workspace: &Workspace,
+        unit: &Unit,
+        compiler: Option<&str>,
+        more: &[String],
+        second: Second,
     ) -> Result<Self, String> {
         let compiler = compiler.map_or_else(|| unit.compiler.clone(), OsString::from);
         let args: Vec<OsString> = unit
@@ -73,7 +110,8 @@ impl Pair {
             .collect();
         let ours = take(&written);
         let distcc = programs::distcc().into_os_string();
-        let remote = run(workspace, &compiler, &args, &unit.cwd, Some(&distcc))?;
+        let launcher = (second == Second::Distcc).then_some(&distcc);
+        let remote = run(workspace, &compiler, &args, &unit.cwd, launcher)?;
         let theirs = read_all(&outputs, &before, &written);
 
         let mut differences = Vec::new();
@@ -98,6 +136,7 @@ impl Pair {
         }
         Ok(Self {
             pid: remote.pid,
+            is_random: false,
             differences,
         })
     }
