@@ -266,7 +266,7 @@ fn a_worker_without_room_serves_clients_of_distcc() {
     let setup = Setup::new();
     let taken = setup.path().join("taken");
     std::fs::write(&taken, "").unwrap();
-    let server = setup.args(&format!("--store {}", taken.display())).start();
+    let server = setup.env("FARCC_STORE", &taken).start();
     server.wait_for_log("serving clients of distcc only");
     server.check_alive();
 }
@@ -275,9 +275,7 @@ fn a_worker_without_room_serves_clients_of_distcc() {
 fn two_workers_do_not_share_a_store() {
     let first = Server::start();
     let store = first.dir.path().join(crate::server::STORE);
-    let second = Setup::new()
-        .args(&format!("--store {}", store.display()))
-        .start();
+    let second = Setup::new().env("FARCC_STORE", &store).start();
     second.wait_for_log("in use");
     run(async {
         let client = connect(&first).await;
