@@ -1,5 +1,6 @@
 //! Runs one job in the sandbox and waits for its end.
 
+use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
@@ -7,6 +8,7 @@ use std::time::Duration;
 use sys::sandbox::{JobEvent, JobSpec, Outcome, RunningJob, Spawner};
 use tokio::io::Interest;
 use tokio::net::UnixDatagram;
+use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
 /// How a job ended.
@@ -22,8 +24,9 @@ pub(crate) enum JobEnd {
     OutOfMemory,
     /// The whole job was killed from outside, most likely because memory ran out.
     Killed,
-    /// It took too long and was killed.
-    TooLong,
+    /// It took too long and was killed. With the files of its standard output and standard error,
+    /// if it had begun.
+    TooLong(Option<[File; 2]>),
 }
 
 /// A job that has been started. Dropping it kills it with all its processes.
@@ -45,16 +48,18 @@ impl Execution {
     }
 
     /// Waits for the end, for at most `lifetime`.
-    pub(crate) async fn end(self, lifetime: Option<Duration>) -> io::Result<JobEnd> {
-        match lifetime {
-            None => self.wait().await,
-            Some(lifetime) => timeout(lifetime, self.wait())
-                .await
-                .unwrap_or(Ok(JobEnd::TooLong)),
+    pub(crate) async fn end(mut self, lifetime: Option<Duration>) -> io::Result<JobEnd> {
+        let Some(lifetime) = lifetime else {
+            return self.wait().await;
+        };
+        if let Ok(end) = timeout(lifetime, self.wait()).await {
+            return end;
         }
+        let killed = spawn_blocking(move || self.job.kill_for_texts()).await;
+        Ok(JobEnd::TooLong(killed?))
     }
 
-    async fn wait(mut self) -> io::Result<JobEnd> {
+    async fn wait(&mut self) -> io::Result<JobEnd> {
         loop {
             let event = self
                 .ready

@@ -9,6 +9,16 @@ use crate::log::Log;
 use crate::options::StoreOptions;
 use crate::store_place::{self, Place, size_text};
 
+/// Why there is no store.
+#[derive(Debug)]
+pub(crate) enum NoStore {
+    /// Nobody named a place, or nobody wants one: clients of distcc are served without it.
+    Optional(String),
+    /// The place that `--store` names cannot be used. Whoever names one wants it: a server that
+    /// goes on without would be noticed when builds fail.
+    AskedFor(String),
+}
+
 /// Where the store may be. To be called while still root: what a service's user may not make is
 /// made for it.
 pub(crate) fn places(
@@ -39,15 +49,20 @@ pub(crate) fn places(
 /// Opens the store. To be called as the user that serves.
 ///
 /// # Errors
-/// Why there is none: then only clients of distcc are served.
-pub(crate) fn open(options: &StoreOptions, places: &[Place], log: &Log) -> Result<Store, String> {
-    let StoreOptions::Store { bytes_max, .. } = options else {
-        return Err("it is switched off (--no-native)".to_owned());
+/// Why there is none.
+pub(crate) fn open(options: &StoreOptions, places: &[Place], log: &Log) -> Result<Store, NoStore> {
+    let StoreOptions::Store { bytes_max, dir } = options else {
+        return Err(NoStore::Optional("it is switched off (--no-native)".into()));
     };
-    let dir = store_place::choose(places).map_err(|why| format!("no store: {why}"))?;
+    let is_asked_for = dir.is_some();
+    let missed = |why: String| match is_asked_for {
+        true => NoStore::AskedFor(why),
+        false => NoStore::Optional(format!("no store: {why}")),
+    };
+    let dir = store_place::choose(places).map_err(missed)?;
     let limit = bytes_max.unwrap_or_else(|| default_bytes(&dir));
-    let store =
-        Store::open(&dir, Options { bytes_max: limit }).map_err(|error| error.to_string())?;
+    let store = Store::open(&dir, Options { bytes_max: limit })
+        .map_err(|error| missed(error.to_string()))?;
     let stats = store.stats();
     log.notice(format_args!(
         "store: {}, {} of at most {}{}",

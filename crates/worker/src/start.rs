@@ -23,6 +23,7 @@ use crate::client::Client;
 use crate::compilers::{Compilers, NoCompilers};
 use crate::environment::Environment;
 use crate::log::{Log, Target};
+use crate::open_store::NoStore;
 use crate::options::{Mode, Options};
 use crate::server::{self, NativeParts, Parts, Server, Signals};
 use crate::store_place::Place;
@@ -148,11 +149,17 @@ impl Start<'_> {
                 Detached::Background(report) => self.report = Some(report),
             }
         }
-        let _pid_file = pid_file.map(PidFile::write).transpose()?;
+        let _pid_file = pid_file.and_then(|path| PidFile::write(path, &self.log));
         let _few_files_will_do = daemon::raise_open_files();
         self.set_priority();
         self.drop_root()?;
-        let store = open_store::open(&self.options.store, &places, &self.log);
+        let store = match open_store::open(&self.options.store, &places, &self.log) {
+            Err(NoStore::AskedFor(why)) => {
+                return Err(Failure(ExitCode::IoError, format!("--store: {why}")));
+            }
+            Err(NoStore::Optional(why)) => Err(why),
+            Ok(store) => Ok(store),
+        };
         let compilers = match (compilers, &store) {
             (Ok(compilers), _) => compilers,
             (Err(why @ NoCompilers::None { .. }), Ok(_)) => {
@@ -404,17 +411,16 @@ fn no_compilers(why: NoCompilers) -> Failure {
 struct PidFile(PathBuf);
 
 impl PidFile {
-    fn write(path: PathBuf) -> Result<PidFile, Failure> {
-        let write = fs::write(&path, format!("{}\n", std::process::id()));
-        let failed = |error| {
-            failure(
-                ExitCode::IoError,
-                &format!("cannot write {}", path.display()),
-                error,
-            )
-        };
-        write.map_err(failed)?;
-        Ok(PidFile(path))
+    /// As stock, goes on without one: those who wait for compiles need no file.
+    fn write(path: PathBuf, log: &Log) -> Option<PidFile> {
+        match fs::write(&path, format!("{}\n", std::process::id())) {
+            Ok(()) => Some(PidFile(path)),
+            Err(error) => {
+                let path = path.display();
+                log.warning(format_args!("cannot write {path} (--pid-file): {error}"));
+                None
+            }
+        }
     }
 }
 

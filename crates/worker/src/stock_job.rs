@@ -300,7 +300,7 @@ fn compiler_outcome(server: &Server, end: io::Result<JobEnd>) -> Result<Outcome,
             let why = "the job was killed: out of memory?";
             Err(Refusal::new(ExitCode::Failed, Ending::Other, why))
         }
-        JobEnd::TooLong => {
+        JobEnd::TooLong(_) => {
             let seconds = server.job_lifetime.unwrap_or_default().as_secs();
             let why = format!("the job was killed after {seconds} s (--job-lifetime)");
             Err(Refusal::new(ExitCode::TimedOut, Ending::Timeout, why))

@@ -40,7 +40,7 @@ impl Run<'_> {
             HostFailure::NotNative
             | HostFailure::Killed(_)
             | HostFailure::Call(
-                CallError::Refused(_) | CallError::Exhausted(_) | CallError::Deadline(_),
+                CallError::Refused(_) | CallError::Exhausted(_) | CallError::Deadline { .. },
             ) => {
                 job.log(LogLevel::Info, text);
                 Duration::ZERO

@@ -189,7 +189,14 @@ impl Client {
         let response = ExecuteResponse::decode(response.value)
             .map_err(|error| nonsense(&error.to_string()))?;
         if let Some(status) = response.status.filter(|status| status.code != 0) {
-            return Err(CallError::of_execution(function, &status));
+            let mut error = CallError::of_execution(function, &status);
+            if let (CallError::Deadline { partial, .. }, Some(bytes)) =
+                (&mut error, &response.result)
+            {
+                // Without it the error is still right.
+                *partial = self.decode_result(bytes).ok().map(Box::new);
+            }
+            return Err(error);
         }
         let bytes = response
             .result

@@ -6,6 +6,7 @@ use prost::Message;
 use store::{Digest, DigestFunction};
 use tonic::{Code, Status};
 
+use crate::message::result::ActionResult;
 use crate::proto::{PreconditionFailure, RpcStatus};
 use crate::resource::Resource;
 
@@ -40,8 +41,13 @@ pub enum CallError {
     #[error("{0}")]
     Exhausted(String),
     /// It took too long.
-    #[error("{0}")]
-    Deadline(String),
+    #[error("{text}")]
+    Deadline {
+        /// Why.
+        text: String,
+        /// What a command had printed by then, if the server says so.
+        partial: Option<Box<ActionResult>>,
+    },
     /// Anything else that the server says is wrong with what we asked.
     #[error("{0}")]
     Refused(String),
@@ -72,7 +78,10 @@ impl CallError {
             | Code::Unknown => CallError::Unavailable(text),
             Code::PermissionDenied | Code::Unauthenticated => CallError::Denied(text),
             Code::ResourceExhausted => CallError::Exhausted(text),
-            Code::DeadlineExceeded => CallError::Deadline(text),
+            Code::DeadlineExceeded => CallError::Deadline {
+                text,
+                partial: None,
+            },
             _ => CallError::Refused(text),
         }
     }

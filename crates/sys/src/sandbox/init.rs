@@ -70,16 +70,14 @@ pub(super) fn run(
         child::adopt_orphans();
     }
     volunteer_for_death();
-    let mut files = Vec::new();
-    let message = match execute(world, group, dir, socket, request, &mut files) {
+    let message = match execute(world, group, dir, socket, request) {
         Ok(end) => Message::Ended(end).encode(),
         Err(Failure::Program(why)) => Message::NoProgram(&why).encode(),
         Err(Failure::Other(error)) => Message::Failed(&error.to_string()).encode(),
         Err(Failure::OutOfMemory) => Message::OutOfMemory.encode(),
         Err(Failure::ServerGone) => Vec::new(),
     };
-    let fds: Vec<BorrowedFd<'_>> = files.iter().map(AsFd::as_fd).collect();
-    let _server_is_gone = send_with_fds(socket, &message, &fds);
+    let _server_is_gone = send_with_fds(socket, &message, &[]);
     if !is_isolated {
         // Whatever the command left behind in the background.
         child::kill_group(rustix::process::getpid());
@@ -93,7 +91,6 @@ fn execute(
     dir: &Path,
     socket: &OwnedFd,
     mut request: File,
-    files: &mut Vec<File>,
 ) -> Result<End, Failure> {
     let mut bytes = Vec::new();
     step("read the job", request.read_to_end(&mut bytes))?;
@@ -116,16 +113,23 @@ fn execute(
     };
     let cwd = root.make(&job, &places, world.trees.as_deref())?;
     drop(bytes);
-    let (stdout, stderr) = (root.unnamed_file()?, root.unnamed_file()?);
+    let texts = [root.unnamed_file()?, root.unnamed_file()?];
+    step(
+        "hand over the messages",
+        send_with_fds(
+            socket,
+            &Message::Texts.encode(),
+            &texts.each_ref().map(AsFd::as_fd),
+        ),
+    )?;
     set_limits(&job.limits, world.template.is_some())?;
     if let (Root::Own(_), Some(filter)) = (&root, &world.filter) {
         step("filter system calls", filter.load())?;
     }
 
     let watch = watch(&root, &job).filter(|_| !is_counted);
-    let end = run_command(&root, &job, &cwd, [&stdout, &stderr], watch.as_ref())?;
+    let end = run_command(&root, &job, &cwd, texts, watch.as_ref())?;
     send_outputs(&root, &job, socket)?;
-    files.extend([stdout, stderr]);
     Ok(end)
 }
 
@@ -134,7 +138,7 @@ fn run_command(
     root: &Root,
     job: &Received,
     cwd: &Path,
-    [stdout, stderr]: [&File; 2],
+    [stdout, stderr]: [File; 2],
     watch: Option<&Watch<'_>>,
 ) -> Result<End, Failure> {
     step(
@@ -152,8 +156,8 @@ fn run_command(
     command
         .envs(job.env.iter().map(|(name, value)| (name, value)))
         .stdin(Stdio::null())
-        .stdout(step("share standard output", stdout.try_clone())?)
-        .stderr(step("share standard error", stderr.try_clone())?);
+        .stdout(stdout)
+        .stderr(stderr);
     let start = Instant::now();
     let started = command.spawn().map_err(|error| {
         Failure::Program(format!("cannot run {}: {error}", job.program.display()))

@@ -50,6 +50,8 @@ pub struct RunningJob {
     scratch: Option<Scratch>,
     /// Those that have arrived.
     outputs: Vec<Output>,
+    /// Standard output and standard error, once the command is about to run.
+    texts: Option<[File; 2]>,
     /// Where the kernel tells how often the job's control group was killed for want of memory, and
     /// how often that was when it started.
     kills: Option<(File, u64)>,
@@ -94,19 +96,17 @@ pub struct Outcome {
 }
 
 impl Outcome {
-    fn new(end: End, fds: Vec<OwnedFd>, outputs: Vec<Output>) -> io::Result<Outcome> {
-        let lost = || io::Error::other("no descriptor left to take over the job's messages");
-        let [stdout, stderr] = <[OwnedFd; 2]>::try_from(fds).map_err(|_| lost())?;
-        Ok(Outcome {
+    fn new(end: End, [stdout, stderr]: [File; 2], outputs: Vec<Output>) -> Outcome {
+        Outcome {
             wait_status: end.wait_status,
             user: end.user,
             system: end.system,
             wall: end.wall,
             rss_kib_max: end.rss_kib_max,
-            stdout: stdout.into(),
-            stderr: stderr.into(),
+            stdout,
+            stderr,
             outputs,
-        })
+        }
     }
 
     /// CPU time of all its processes.
@@ -124,6 +124,7 @@ impl RunningJob {
             is_killed: false,
             scratch,
             outputs: Vec::new(),
+            texts: None,
             kills: None,
         }
     }
@@ -162,9 +163,18 @@ impl RunningJob {
                     let _gone = send_with_fds(&self.socket, &[1], &[]);
                     continue;
                 }
+                Some(Message::Texts) => {
+                    let lost =
+                        || io::Error::other("no descriptor left to take over the job's messages");
+                    let texts = <[OwnedFd; 2]>::try_from(fds).map_err(|_| lost())?;
+                    self.texts = Some(texts.map(File::from));
+                    continue;
+                }
                 Some(Message::Ended(end)) => {
+                    let untold = || io::Error::other("a job ended that had not begun");
+                    let texts = self.texts.take().ok_or_else(untold)?;
                     let outputs = std::mem::take(&mut self.outputs);
-                    JobEvent::Finished(Outcome::new(end, fds, outputs)?)
+                    JobEvent::Finished(Outcome::new(end, texts, outputs))
                 }
                 Some(Message::NoProgram(why)) => JobEvent::NoProgram(why.to_owned()),
                 Some(Message::Failed(why)) => JobEvent::Failed(why.to_owned()),
@@ -190,7 +200,21 @@ impl RunningJob {
         !self.is_killed && groups::kills(file).is_ok_and(|kills| kills > *before)
     }
 
-    /// Kills every process of the job. Its handle becomes readable when that is done.
+    /// Kills the job and waits until it is dead: until then somebody may still be writing. The
+    /// files of its standard output and standard error, if its command had begun.
+    ///
+    /// Blocks, for at most a second.
+    pub fn kill_for_texts(mut self) -> Option<[File; 2]> {
+        self.kill();
+        if let Some(process) = &self.process {
+            // With a PID namespace the first process is the last to be gone.
+            let mut died = [PollFd::new(process, PollFlags::IN)];
+            let _as_they_are = poll(&mut died, Some(&DEATH_TIME_MAX));
+        }
+        self.texts.take()
+    }
+
+    /// Kills every process of the job. Its handle becomes readable when that is under way.
     pub fn kill(&mut self) {
         self.is_killed = true;
         let Some(process) = &self.process else { return };

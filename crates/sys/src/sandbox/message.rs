@@ -21,7 +21,10 @@ pub(super) enum Message<'a> {
     /// Init to server: the next of the job's outputs. With their files. It waits for an answer of
     /// one byte before it goes on: so that few descriptors are on their way at once.
     Outputs(Vec<Sent>),
-    /// Init to server: the command has ended. With standard output and standard error.
+    /// Init to server: the command is about to be run. With the files of its standard output and
+    /// standard error, so that what it wrote outlives a job that is killed.
+    Texts,
+    /// Init to server: the command has ended.
     Ended(End),
     /// Init to server: the program cannot be run.
     NoProgram(&'a str),
@@ -81,6 +84,7 @@ impl<'a> Message<'a> {
             Message::Failed(why) => text(*b"F", why),
             Message::NoProgram(why) => text(*b"N", why),
             Message::OutOfMemory => b"M".to_vec(),
+            Message::Texts => b"T".to_vec(),
             Message::Outputs(outputs) => {
                 let mut message = vec![b'O'];
                 outputs.iter().for_each(|output| put(&mut message, output));
@@ -108,6 +112,7 @@ impl<'a> Message<'a> {
             b'F' => Some(Message::Failed(read_text(rest)?)),
             b'N' => Some(Message::NoProgram(read_text(rest)?)),
             b'M' => Some(Message::OutOfMemory),
+            b'T' => Some(Message::Texts),
             b'O' => {
                 let mut outputs = Vec::new();
                 while !rest.is_empty() {
@@ -206,6 +211,7 @@ mod tests {
             Message::NoProgram("gcc"),
             Message::Outputs(outputs),
             Message::OutOfMemory,
+            Message::Texts,
             Message::Ended(end),
         ] {
             let bytes = message.encode();

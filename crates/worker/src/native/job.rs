@@ -1,5 +1,6 @@
 //! The life of one action, from the services' request to its result.
 
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -87,9 +88,10 @@ async fn run(
     result_times.ended = Some(SystemTime::now());
     drop(running);
     let end = end.map_err(|error| internal("lost the job", error))?;
-    let outcome = match ended(server, job, &plan, end)? {
+    let outcome = match ended(server, end)? {
         Ended::Ran(outcome) => outcome,
         Ended::NotStarted(why) => return not_started(native, job, why).await,
+        Ended::TooLong(texts) => return Err(too_long(native, job, &plan, texts).await),
     };
     let usage = ResourceUsage {
         user: outcome.user,
@@ -268,6 +270,31 @@ async fn not_started(
     .await
 }
 
+/// What the client of a command is told that was killed for its time: why, and what it had printed,
+/// which is how people find out what it was waiting for.
+async fn too_long(
+    native: &Native,
+    job: &Job,
+    plan: &Plan,
+    texts: Option<[File; 2]>,
+) -> ExecuteError {
+    let seconds = plan.time_max.unwrap_or_default().as_secs_f64();
+    let whose = match job.action.timeout {
+        Some(_) => "the action's timeout",
+        None => "--job-lifetime",
+    };
+    let (workshop, function) = (Arc::clone(&native.workshop), job.action_digest.function);
+    let partial = blocking(&native.disk, move || {
+        let texts = texts.map(|texts| outputs::killed(&workshop.store, function, texts));
+        Ok(texts.transpose()?)
+    });
+    ExecuteError::DeadlineExceeded {
+        message: format!("the command was killed after {seconds} s ({whose})"),
+        // Without it the error is still right.
+        partial: partial.await.ok().flatten().map(Box::new),
+    }
+}
+
 /// Does something that waits for the disk elsewhere, a few at once.
 async fn blocking<T: Send + 'static>(
     few: &Semaphore,
@@ -283,9 +310,11 @@ enum Ended {
     Ran(Outcome),
     /// Not even begun, and this is what its client is told.
     NotStarted(String),
+    /// Killed for its time, with what it had printed.
+    TooLong(Option<[File; 2]>),
 }
 
-fn ended(server: &Server, job: &Job, plan: &Plan, end: JobEnd) -> Result<Ended, ExecuteError> {
+fn ended(server: &Server, end: JobEnd) -> Result<Ended, ExecuteError> {
     match end {
         JobEnd::Compiler(outcome) => Ok(Ended::Ran(outcome)),
         JobEnd::NoProgram(why) => {
@@ -299,17 +328,7 @@ fn ended(server: &Server, job: &Job, plan: &Plan, end: JobEnd) -> Result<Ended, 
         JobEnd::Killed => Err(ExecuteError::ResourceExhausted(
             "the command was killed, most likely because this worker ran out of memory".into(),
         )),
-        JobEnd::TooLong => {
-            let seconds = plan.time_max.unwrap_or_default().as_secs_f64();
-            let whose = match job.action.timeout {
-                Some(_) => "the action's timeout",
-                None => "--job-lifetime",
-            };
-            Err(ExecuteError::DeadlineExceeded {
-                message: format!("the command was killed after {seconds} s ({whose})"),
-                partial: None,
-            })
-        }
+        JobEnd::TooLong(texts) => Ok(Ended::TooLong(texts)),
     }
 }
 

@@ -34,6 +34,9 @@ const INLINE_BYTES_MAX: u64 = 64 << 10;
 /// Exit code of a command that could not be started, as shells have it.
 const NOT_FOUND: i32 = 127;
 
+/// Wait status of what was killed.
+const SIGKILL: i32 = 9;
+
 /// What keeps a result from being told.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum BadOutput {
@@ -101,6 +104,20 @@ pub(super) fn not_started(
     Ok(ActionResult {
         exit_code: NOT_FOUND,
         stderr: told(store, function, why.into_bytes())?,
+        ..ActionResult::default()
+    })
+}
+
+/// What there is of a command that was killed before its end: what it had printed.
+pub(super) fn killed(
+    store: &Store,
+    function: DigestFunction,
+    [stdout, stderr]: [File; 2],
+) -> Result<ActionResult, BadOutput> {
+    Ok(ActionResult {
+        exit_code: exit_code(SIGKILL),
+        stdout: text(store, function, stdout)?,
+        stderr: text(store, function, stderr)?,
         ..ActionResult::default()
     })
 }

@@ -60,14 +60,37 @@ fn a_command_that_takes_too_long_is_killed() {
     run(async {
         let client = connect(&server).await;
         let asked = act.timeout(Duration::from_millis(300)).ask(&client).await;
-        let Err(CallError::Deadline(why)) = asked else {
+        let Err(CallError::Deadline { text, .. }) = asked else {
             panic!("{asked:?}")
         };
-        assert!(why.contains("0.3 s"), "{why}");
+        assert!(text.contains("0.3 s"), "{text}");
     });
     wait_until_gone(&word);
     server.wait_for_log("COMPILE_TIMEOUT");
     server.check_alive();
+}
+
+#[test]
+fn what_a_command_printed_before_its_time_was_over_is_told() {
+    let server = Server::start();
+    run(async {
+        let client = connect(&server).await;
+        let long = "echo out; i=0; while [ $i -lt 3000 ]; do echo 0123456789012345678901234567890; \
+                    i=$((i + 1)); done >&2; sleep 1000";
+        let act = Act::sh(long).timeout(Duration::from_secs(2));
+        let asked = act.ask(&client).await;
+        let Err(CallError::Deadline {
+            partial: Some(partial),
+            ..
+        }) = asked
+        else {
+            panic!("{asked:?}")
+        };
+        assert_eq!(partial.exit_code, 137);
+        assert_eq!(&partial.stdout.raw[..], b"out\n");
+        // Too long for the answer itself.
+        assert_eq!(text(&client, &partial.stderr).await.len(), 3000 * 32);
+    });
 }
 
 #[test]
@@ -87,7 +110,7 @@ fn a_timeout_over_the_servers_own_is_refused() {
         let (act, _) = sleeper();
         assert!(matches!(
             act.ask(&client).await,
-            Err(CallError::Deadline(_))
+            Err(CallError::Deadline { .. })
         ));
     });
 }
@@ -243,7 +266,7 @@ fn a_worker_without_room_serves_clients_of_distcc() {
     let setup = Setup::new();
     let taken = setup.path().join("taken");
     std::fs::write(&taken, "").unwrap();
-    let server = setup.args(&format!("--store {}", taken.display())).start();
+    let server = setup.env("FARCC_STORE", &taken).start();
     server.wait_for_log("serving clients of distcc only");
     server.check_alive();
 }
@@ -252,9 +275,7 @@ fn a_worker_without_room_serves_clients_of_distcc() {
 fn two_workers_do_not_share_a_store() {
     let first = Server::start();
     let store = first.dir.path().join(crate::server::STORE);
-    let second = Setup::new()
-        .args(&format!("--store {}", store.display()))
-        .start();
+    let second = Setup::new().env("FARCC_STORE", &store).start();
     second.wait_for_log("in use");
     run(async {
         let client = connect(&first).await;

@@ -226,6 +226,33 @@ fn a_daemon_is_ready_when_its_parent_returns() {
 }
 
 #[test]
+fn a_pid_file_that_cannot_be_written_is_gone_without_as_with_stock() {
+    let setup = Setup::new().args("--pid-file /nonexistent/pid");
+    let server = setup.start();
+    server.wait_for_log("/nonexistent/pid");
+    check_ok(&server.ask(job()));
+}
+
+#[test]
+fn a_store_that_was_asked_for_and_cannot_be_used_stops_the_start() {
+    let options = "--daemon --no-detach --log-stderr --port 0 --listen 127.0.0.1 --allow 127.0.0.1";
+    let setup = Setup::new();
+    let file = setup.path().join("file");
+    fs::write(&file, "not a directory").unwrap();
+    let file = file.to_str().unwrap().to_owned();
+    let setup = setup.args(options).args(&format!("--store {file}"));
+    check_exit(setup, 107, &format!("--store: {file}: "));
+    // Somebody's directory, which is no store.
+    let setup = Setup::new().args(options);
+    let taken = setup.path().join("taken");
+    fs::create_dir(&taken).unwrap();
+    fs::write(taken.join("letter"), "").unwrap();
+    fs::set_permissions(&taken, fs::Permissions::from_mode(0o777)).unwrap();
+    let taken = taken.to_str().unwrap().to_owned();
+    check_exit(setup.args(&format!("--store {taken}")), 107, &taken);
+}
+
+#[test]
 fn without_a_sandbox_files_are_checked_and_pump_mode_is_refused() {
     let setup = Setup::new();
     let temp = setup.path().join("temp");

@@ -85,7 +85,12 @@ fn hand_overs(kind: Kind) -> Result<Vec<Duration>, String> {
     let failed = |error: std::io::Error| format!("the stub server failed: {error}");
     let mut workspace = Workspace::new();
     let mut server = StubServer::start().map_err(failed)?;
-    workspace.set_hosts(server.host(SLOTS).map_err(failed)?);
+    let host = server.host(SLOTS).map_err(failed)?;
+    workspace.set_hosts(match kind {
+        Kind::Stock => host,
+        // The stub is no worker, and would take the question for a job.
+        Kind::Ours => host + ",stock",
+    });
     workspace.write("a.c", "int a;\n");
     let jobs: Vec<Running> = (0..JOBS)
         .map(|number| {
