@@ -51,6 +51,9 @@ pub(crate) struct Traffic {
     pub(crate) sent: u64,
 }
 
+/// What is wrong with a toolchain on a worker, if anything.
+type Verdict = Result<(), String>;
+
 /// A worker that has been greeted.
 #[derive(Debug)]
 pub(crate) struct Worker {
@@ -59,7 +62,7 @@ pub(crate) struct Worker {
     /// Held by whoever sends much, so that many jobs do not send the same.
     bulk: tokio::sync::Mutex<()>,
     /// Toolchains that were tried here: what is wrong with them, if anything.
-    proofs: RefCell<HashMap<Digest, Rc<OnceCell<Result<(), String>>>>>,
+    proofs: RefCell<HashMap<Digest, Rc<OnceCell<Verdict>>>>,
     /// Jobs at once, as it says; `None` if it is no farcc worker.
     pub(crate) slots: Cell<Option<u32>>,
 }
@@ -101,7 +104,7 @@ impl Worker {
         &self,
         prepared: &Prepared,
         traffic: &Cell<Traffic>,
-    ) -> Result<Result<(), String>, NoResult> {
+    ) -> Result<Verdict, NoResult> {
         let Some(probe) = &prepared.probe else {
             return Ok(Ok(()));
         };
@@ -113,11 +116,7 @@ impl Worker {
         Ok(verdict.clone())
     }
 
-    async fn try_out(
-        &self,
-        probe: &Probe,
-        traffic: &Cell<Traffic>,
-    ) -> Result<Result<(), String>, NoResult> {
+    async fn try_out(&self, probe: &Probe, traffic: &Cell<Traffic>) -> Result<Verdict, NoResult> {
         let executed = self.execute(&probe.prepared, traffic, |_| {}).await?;
         let answer = fetch(self, &probe.prepared, &executed.result).await?;
         if answer.wait_status != 0 {
