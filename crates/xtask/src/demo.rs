@@ -5,7 +5,7 @@ mod monitor;
 
 use std::time::Duration;
 
-use e2e::programs::{self, Kind};
+use e2e::programs;
 use e2e::server::Server;
 use e2e::workspace::Workspace;
 
@@ -16,10 +16,7 @@ use crate::zstd::Project;
 use events::{Events, Jobs};
 use monitor::Monitor;
 
-/// Slots of each server.
-const SLOTS: usize = 4;
-
-/// More than there are slots, as people choose it.
+/// More than there are slots (eight), as people choose it.
 const JOBS: usize = 12;
 
 /// What one build took.
@@ -36,10 +33,16 @@ pub(crate) fn run() -> Result<(), String> {
     let project = Project::lay_out(&workspace)?;
     println!("==> the project: {}", project.description());
 
-    let servers = [start_server(&workspace), start_server(&workspace)];
-    let hosts: Vec<String> = servers.iter().map(Server::host).collect();
+    let servers = [
+        Server::start_bare(&workspace),
+        Server::start_bare(&workspace),
+    ];
+    let hosts: Vec<String> = servers.iter().map(Server::plain_host).collect();
     workspace.set_hosts(hosts.join(" "));
-    println!("==> two servers; DISTCC_HOSTS=\"{}\"", hosts.join(" "));
+    println!(
+        "==> two servers that see no compiler; DISTCC_HOSTS=\"{}\"",
+        hosts.join(" ")
+    );
 
     println!("==> make -j{JOBS} CC=\"distcc gcc\", and distccmon-text beside it");
     let (remote, jobs) = build_distributed(&workspace, &project)?;
@@ -76,11 +79,6 @@ pub(crate) fn run() -> Result<(), String> {
         return Err("not all compiles were done by the servers".into());
     }
     Ok(())
-}
-
-fn start_server(workspace: &Workspace) -> Server {
-    let slots = SLOTS.to_string();
-    Server::start_with(workspace, Kind::Ours, &["--jobs", &slots], &[])
 }
 
 fn build_distributed(workspace: &Workspace, project: &Project) -> Result<(Build, Jobs), String> {
