@@ -639,3 +639,38 @@ fn a_debugger_finds_the_sources() {
     assert!(text.contains("return answer(\"\");"), "{text}");
     assert!(text.contains("int unused; return PART"), "{text}");
 }
+
+/// Runs gcc, without optimisation where there is a password file: on this machine, and not in a worker's input root.
+const TWO_FACED_COMPILER: &str = "#include <unistd.h>\n\
+    int main(int argc, char **argv)\n\
+    {\n\
+        char *words[64] = {\"gcc\"};\n\
+        int count = 1;\n\
+        while (count < argc && count < 60) { words[count] = argv[count]; count++; }\n\
+        if (access(\"/etc/passwd\", F_OK) == 0) words[count++] = \"-O0\";\n\
+        return execv(\"/usr/bin/gcc\", words);\n\
+    }\n";
+
+#[test]
+fn a_compiler_that_makes_something_else_on_a_worker_is_found_out_before_it_is_used() {
+    let (workspace, worker) = with_worker();
+    workspace.write("cc.c", TWO_FACED_COMPILER);
+    workspace
+        .run("gcc -O1 cc.c -o ../bin/gcc-twofaced")
+        .success();
+    let line = "gcc-twofaced -O2 -c a.c -o out/a.o";
+    workspace.run(line).success();
+    let expect = workspace.read("out/a.o");
+    for _ in 0..2 {
+        let outcome = loud(&workspace, line);
+        assert!(outcome.status.success(), "{outcome:#?}");
+        assert!(
+            outcome.stderr.contains("another object there"),
+            "{outcome:#?}"
+        );
+        assert!(workspace.read("out/a.o") == expect);
+    }
+    // Others are compiled there as ever.
+    remote(&workspace, "gcc -c a.c -o out/a.o");
+    assert!(worker.jobs_so_far() >= 3);
+}
