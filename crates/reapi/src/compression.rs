@@ -13,6 +13,10 @@ use zstd::stream::raw::{DParameter, Decoder, Encoder, InBuffer, Operation, OutBu
 /// between a third and a fifth; higher levels cost more processor than networks cost time.
 const LEVEL: i32 = 1;
 
+/// The same for streams, which are large and mostly programs: half the time of level 1 on a compiler, for an eighth more
+/// bytes.
+const STREAM_LEVEL: i32 = -1;
+
 /// The greatest window that is decoded, as a power of two: 8 MiB, what level 19 uses.
 const WINDOW_LOG_MAX: u32 = 23;
 
@@ -140,7 +144,7 @@ impl std::fmt::Debug for Packer {
 
 impl Packer {
     pub(crate) fn new() -> io::Result<Packer> {
-        let encoder = Encoder::new(LEVEL)?;
+        let encoder = Encoder::new(STREAM_LEVEL)?;
         Ok(Packer { encoder })
     }
 
