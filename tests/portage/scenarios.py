@@ -187,6 +187,8 @@ class Scenario:
             log.seek(self.log_start)
             server_said = log.read()
         jobs = SUMMARY.findall(server_said)
+        # Each toolchain is tried on a worker first.
+        jobs = [(outcome, name) for outcome, name in jobs if not name.startswith("probe.")]
         return {
             "status": process.returncode,
             "output": self.output.read(),

@@ -7,9 +7,7 @@ use std::collections::HashMap;
 use std::ffi::OsString;
 use std::fs;
 use std::io;
-use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -20,7 +18,7 @@ use super::prepare::{Installed, Order, Prepared, Preparer};
 use super::whole::WhyNot;
 use crate::inquiry::ask;
 use crate::scanning::Scanning;
-use crate::toolchain::told_words;
+use crate::toolchain::{self, Call, told_words};
 
 /// Options besides those that decide about the toolchain: as much of the compiler as possible is to run.
 const OPTIONS: &[&str] = &["-g", "-O2", "-c"];
@@ -133,13 +131,13 @@ fn probe_order(order: &Order, source: &Path, object: &PathBuf) -> Result<Order, 
 
 fn compile_here(order: &Order, object: &Path) -> Result<Bytes, WhyNot> {
     let failed = |error: io::Error| WhyNot::Probe(error.to_string());
-    let mut command = Command::new(&order.compiler_path);
-    command
-        .arg0(&order.compiler)
-        .args(order.invocation.args())
-        .env_clear()
-        .envs(order.env.iter().cloned())
-        .current_dir(&order.cwd);
+    let mut command = toolchain::command(&Call {
+        compiler: &order.compiler,
+        compiler_path: &order.compiler_path,
+        args: order.invocation.args(),
+        cwd: &order.cwd,
+        env: &order.env,
+    })?;
     let output = ask(&mut command, b"").map_err(failed)?;
     if !output.status.success() {
         let said = String::from_utf8_lossy(&output.stderr);

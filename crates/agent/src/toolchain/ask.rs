@@ -19,6 +19,9 @@ use super::words::Words;
 use crate::inquiry;
 use crate::scanning::NOT_IN_QUESTIONS;
 
+/// Makes a shim that is called in a compiler's place give up instead of asking this agent, which waits for the answer.
+const SAFEGUARD: (&str, &str) = ("_DISTCC_SAFEGUARD", "1");
+
 /// Languages whose programs GCC is asked for besides C; it may have been built without any of them.
 const MORE_LANGUAGES: &[&str] = &["c++", "objective-c", "objective-c++"];
 
@@ -121,8 +124,26 @@ fn command(call: &Call<'_>, compiler: &Compiler, words: &Words) -> Command {
         .env_clear()
         .envs(env.map(|(name, value)| (name, value)))
         .env_remove("LANGUAGE")
-        .env("LC_ALL", "C");
+        .env("LC_ALL", "C")
+        .env(SAFEGUARD.0, SAFEGUARD.1);
     command
+}
+
+/// A compile of `call`, by the compiler that the toolchain is of and not by a wrapper around it.
+///
+/// # Errors
+/// There is none.
+pub(super) fn compile(call: &Call<'_>) -> Result<Command, NoToolchain> {
+    let compiler = super::call::find(call)?;
+    let mut command = Command::new(&compiler.path);
+    command
+        .arg0(&compiler.argv0)
+        .args(call.args)
+        .current_dir(call.cwd)
+        .env_clear()
+        .envs(call.env.iter().map(|(name, value)| (name, value)))
+        .env(SAFEGUARD.0, SAFEGUARD.1);
+    Ok(command)
 }
 
 /// The line of a failed answer that says why.

@@ -51,6 +51,14 @@ pub fn told_words(args: &[OsString]) -> Vec<OsString> {
     words::Words::of(args).told
 }
 
+/// A compile, as a command to be run here.
+///
+/// # Errors
+/// There is no compiler.
+pub fn command(call: &Call<'_>) -> Result<std::process::Command, NoToolchain> {
+    ask::compile(call)
+}
+
 /// Variables that an answer depends on. Sorted.
 const VARIABLES: &[&str] = &[
     "CCC_OVERRIDE_OPTIONS",
