@@ -22,8 +22,8 @@ struct Past {
     command: String,
     cwd: PathBuf,
     action: Option<Manifest>,
-    /// How the action differed from the one before.
-    changes: Option<Vec<String>>,
+    /// The action before. They are compared when somebody asks: most compiles are never asked about.
+    before: Option<Manifest>,
 }
 
 /// All of them.
@@ -46,10 +46,6 @@ impl History {
         if past.len() >= OUTPUTS_MAX {
             past.clear();
         }
-        let changes = match (&action, &before) {
-            (Some(now), Some(before)) => Some(now.changes(before)),
-            _ => None,
-        };
         let words = std::iter::once(&request.compiler).chain(&request.args);
         let words: Vec<_> = words.map(|word| word.to_string_lossy()).collect();
         let past_now = Past {
@@ -58,7 +54,7 @@ impl History {
             command: words.join(" "),
             cwd: PathBuf::from(&request.cwd),
             action,
-            changes,
+            before,
         };
         past.insert(output, past_now);
     }
@@ -80,7 +76,11 @@ impl History {
         if let Some(action) = &past.action {
             text.push_str(&action.text());
         }
-        text.push_str(&changes(past.changes.as_deref()));
+        let compared = match (&past.action, &past.before) {
+            (Some(now), Some(before)) => Some(now.changes(before)),
+            _ => None,
+        };
+        text.push_str(&changes(compared.as_deref()));
         Some(text)
     }
 
