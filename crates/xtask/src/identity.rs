@@ -50,7 +50,8 @@ pub(crate) fn run(words: &[&str]) -> Result<(), String> {
     }
     if totals.random > 0 {
         println!(
-            "{} units come out differently each time here; they were compared with one -frandom-seed",
+            "{} units come out differently each time here; they were compared with one -frandom-seed, and without the \
+             number of their .dwo file",
             totals.random
         );
     }

@@ -16,8 +16,8 @@ use scan_check::units::Unit;
 /// Something that is not the same.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Difference {
-    /// A file's bytes, or whether it is there.
-    File(PathBuf),
+    /// A file's bytes, or whether it is there; from the first to the last byte that differs where only bytes do.
+    File(PathBuf, Option<Span>),
     /// The exit code.
     Code(String),
     /// What was written to standard output or error.
@@ -27,7 +27,7 @@ pub(super) enum Difference {
 impl fmt::Display for Difference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::File(path) => write!(f, "{} differs", path.display()),
+            Self::File(path, _) => write!(f, "{} differs", path.display()),
             Self::Code(text) => write!(f, "exit codes differ: {text}"),
             Self::Messages(text) => write!(f, "messages differ:\n{text}"),
         }
@@ -46,6 +46,38 @@ pub(super) struct Pair {
 
 /// What an object of GCC depends on besides its input, with `-gsplit-dwarf`, `-flto` or `--coverage`.
 const SEED: &str = "-frandom-seed=farcc";
+
+/// Bytes of the number that binds an object to its `.dwo` file. GCC makes another one of some sources each time,
+/// whatever seed it is told.
+const DWO_ID_BYTES: usize = 8;
+
+/// The first and the last place at which two files differ.
+type Span = (usize, usize);
+
+/// Where two files of one length differ.
+fn span(ours: Option<&Vec<u8>>, theirs: Option<&Vec<u8>>) -> Option<Span> {
+    let (ours, theirs) = (ours?, theirs?);
+    if ours.len() != theirs.len() {
+        return None;
+    }
+    let pairs = || ours.iter().zip(theirs);
+    let first = pairs().position(|(ours, theirs)| ours != theirs)?;
+    let last = pairs().rposition(|(ours, theirs)| ours != theirs)?;
+    Some((first, last))
+}
+
+/// Whether a file differs in one number only, in which two compiles of this machine differ too.
+fn is_of_dwo_id(difference: &Difference, here: &[Difference]) -> bool {
+    let Difference::File(path, Some(span)) = difference else {
+        return false;
+    };
+    here.iter().any(|it| match it {
+        Difference::File(same, Some(own)) if same == path => {
+            span.1.max(own.1) - span.0.min(own.0) < DWO_ID_BYTES
+        }
+        _ => false,
+    })
+}
 
 /// What the second compile of a unit is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -76,7 +108,13 @@ impl Pair {
             return Ok(plain);
         }
         let seeded = [more, &[SEED.to_owned()]].concat();
-        let again = Self::once(workspace, unit, compiler, &seeded, Second::Distcc)?;
+        let mut again = Self::once(workspace, unit, compiler, &seeded, Second::Distcc)?;
+        if again.files_differ() {
+            let here = Self::once(workspace, unit, compiler, &seeded, Second::Here)?;
+            again
+                .differences
+                .retain(|it| !is_of_dwo_id(it, &here.differences));
+        }
         Ok(Self {
             is_random: true,
             ..again
@@ -118,7 +156,8 @@ impl Pair {
         let all: BTreeSet<&PathBuf> = ours.keys().chain(theirs.keys()).collect();
         for path in all {
             if ours.get(path) != theirs.get(path) {
-                differences.push(Difference::File(path.clone()));
+                let span = span(ours.get(path), theirs.get(path));
+                differences.push(Difference::File(path.clone(), span));
             }
         }
         if local.output.status.code() != remote.output.status.code() {
@@ -221,4 +260,23 @@ fn run(
     let pid = child.id();
     let output = child.wait_with_output().map_err(failed)?;
     Ok(Ran { pid, output })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_one_number_may_differ_and_only_where_it_does_here_too() {
+        let (a, b) = (vec![0; 40], [vec![0; 20], vec![1; 8], vec![0; 12]].concat());
+        let span = span(Some(&a), Some(&b));
+        assert_eq!(span, Some((20, 27)));
+        let file = |span| Difference::File("x.dwo".into(), span);
+        let here = |first, last| [file(Some((first, last)))];
+        assert!(is_of_dwo_id(&file(span), &here(21, 27)));
+        assert!(!is_of_dwo_id(&file(span), &here(28, 28)));
+        assert!(!is_of_dwo_id(&file(span), &[]));
+        assert!(!is_of_dwo_id(&file(None), &here(20, 27)));
+        assert_eq!(super::span(Some(&a), Some(&vec![0; 3])), None);
+    }
 }
