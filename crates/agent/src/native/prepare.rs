@@ -68,6 +68,19 @@ pub(crate) struct Order {
     pub(crate) env: Vec<(OsString, OsString)>,
 }
 
+impl Order {
+    /// The compile as toolchains know it.
+    pub(super) fn call(&self) -> Call<'_> {
+        Call {
+            compiler: &self.compiler,
+            compiler_path: &self.compiler_path,
+            args: self.invocation.args(),
+            cwd: &self.cwd,
+            env: &self.env,
+        }
+    }
+}
+
 /// Where the bytes of a blob are.
 #[derive(Debug, Clone)]
 pub(crate) enum Source {
@@ -206,13 +219,7 @@ impl Preparer {
         toolchains: &Toolchains,
         order: &Order,
     ) -> Result<Arc<Installed>, WhyNot> {
-        let toolchain = toolchains.identify(&Call {
-            compiler: &order.compiler,
-            compiler_path: &order.compiler_path,
-            args: order.invocation.args(),
-            cwd: &order.cwd,
-            env: &order.env,
-        })?;
+        let toolchain = toolchains.identify(&order.call())?;
         if let Some(known) = self.installed.get(&toolchain.digest())
             && Arc::ptr_eq(&known.toolchain, &toolchain)
         {

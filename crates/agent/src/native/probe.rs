@@ -18,7 +18,7 @@ use super::prepare::{Installed, Order, Prepared, Preparer};
 use super::whole::WhyNot;
 use crate::inquiry::ask;
 use crate::scanning::Scanning;
-use crate::toolchain::{self, Call, told_words};
+use crate::toolchain::{self, told_words};
 
 /// Options besides those that decide about the toolchain: as much of the compiler as possible is to run.
 const OPTIONS: &[&str] = &["-g", "-O2", "-c"];
@@ -92,9 +92,14 @@ impl Preparer {
         let failed = |error: io::Error| WhyNot::Probe(error.to_string());
         let (kind, text) = source(order.invocation.language());
         fs::create_dir_all(&self.probe_dir).map_err(failed)?;
-        let (source, object) = (self.probe_dir.join(kind), self.probe_dir.join("probe.o"));
+        // Agents of other namespaces may use the directory at the same time, and have the same process id.
+        let own = format!("{}-{}", sys::realm::current().pid_ns, std::process::id());
+        let object = self.probe_dir.join(format!("probe-{own}.o"));
+        let source = self.probe_dir.join(kind);
         if fs::read(&source).ok().as_deref() != Some(text.as_bytes()) {
-            fs::write(&source, text).map_err(failed)?;
+            let draft = self.probe_dir.join(format!("draft-{own}"));
+            fs::write(&draft, text).map_err(failed)?;
+            fs::rename(&draft, &source).map_err(failed)?;
         }
         let order = probe_order(order, &source, &object)?;
         let prepared = self.of_scan(scanning, &order, installed)?;
@@ -131,13 +136,7 @@ fn probe_order(order: &Order, source: &Path, object: &PathBuf) -> Result<Order, 
 
 fn compile_here(order: &Order, object: &Path) -> Result<Bytes, WhyNot> {
     let failed = |error: io::Error| WhyNot::Probe(error.to_string());
-    let mut command = toolchain::command(&Call {
-        compiler: &order.compiler,
-        compiler_path: &order.compiler_path,
-        args: order.invocation.args(),
-        cwd: &order.cwd,
-        env: &order.env,
-    })?;
+    let mut command = toolchain::command(&order.call())?;
     let output = ask(&mut command, b"").map_err(failed)?;
     if !output.status.success() {
         let said = String::from_utf8_lossy(&output.stderr);
