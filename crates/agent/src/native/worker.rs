@@ -181,9 +181,11 @@ impl Worker {
             .map(|blob| blob.digest.size_bytes)
             .sum::<u64>();
         if unknown.len() > UNASKED_MAX || bytes > UNASKED_BYTES_MAX {
-            let _one_at_a_time = self.bulk.lock().await;
+            let one_at_a_time = self.bulk.lock().await;
             // Another job may have sent most of it.
             self.send_missing(self.unknown(prepared), traffic).await?;
+            // Not while it is executed.
+            drop(one_at_a_time);
             return Ok(self.client.execute(&prepared.digest, wanted, stage).await?);
         }
         let sending = async {
