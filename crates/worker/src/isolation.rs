@@ -40,6 +40,8 @@ pub(crate) fn start(wanted: Wanted, log: &Log) -> Result<(Spawner, bool), String
         root: wanted.root,
         trees: wanted.trees,
         groups: None,
+        #[cfg(feature = "stand-in")]
+        stand_in: crate::stand_in::dir(),
     };
     if wanted.sandbox == Sandbox::None {
         log.warning(format_args!(

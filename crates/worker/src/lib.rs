@@ -43,6 +43,8 @@ mod saved;
 mod server;
 mod slots;
 mod speed;
+#[cfg(feature = "stand-in")]
+mod stand_in;
 mod start;
 mod stats;
 mod stock_job;

@@ -4,6 +4,7 @@
 //! scripts, and fails where its criterion is not met.
 
 pub(crate) mod client;
+pub(crate) mod cluster;
 pub(crate) mod handover;
 pub(crate) mod native;
 pub(crate) mod server;

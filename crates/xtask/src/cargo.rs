@@ -57,7 +57,7 @@ pub(crate) fn use_programs(profile: Profile) -> Result<(), String> {
 }
 
 /// This program lies in `TARGET/debug`.
-fn target_dir() -> Result<PathBuf, String> {
+pub(crate) fn target_dir() -> Result<PathBuf, String> {
     let own = std::env::current_exe().map_err(|error| format!("cannot find myself: {error}"))?;
     let target = own.ancestors().nth(2);
     target

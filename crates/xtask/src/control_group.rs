@@ -2,7 +2,7 @@
 //! for.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rustix::process::Pid;
@@ -20,6 +20,11 @@ impl ControlGroup {
         fs::create_dir(&dir)
             .map_err(|error| format!("cannot make {} (needs root): {error}", dir.display()))?;
         Ok(Self { dir })
+    }
+
+    /// Where it is: what writes its number to `cgroup.procs` in there is in the group.
+    pub(crate) fn dir(&self) -> &Path {
+        &self.dir
     }
 
     /// Takes a process and its descendants in; what they start later belongs to it as well.

@@ -95,7 +95,7 @@ pub(crate) fn read(words: &[&str]) -> Result<Ask, String> {
 }
 
 /// A number of units, spread evenly over the tree.
-fn sample(units: Vec<Unit>, count: Option<usize>) -> Vec<Unit> {
+pub(crate) fn sample(units: Vec<Unit>, count: Option<usize>) -> Vec<Unit> {
     let Some(count) = count.filter(|count| *count > 0 && *count < units.len()) else {
         return units;
     };

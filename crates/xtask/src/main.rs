@@ -35,6 +35,9 @@ Tasks:
   demo              build a real C library on two servers on this machine and compare every object
   bench startup     what one run of the shim costs, beside /bin/true and stock distcc
   bench client      what one compile costs the client, beside stock distcc
+  bench cluster COMPILE_COMMANDS_JSON [--slots N,...] [--peers PEER,...] [--sample N] [--rounds N]
+                [--servers N] [--jobs N] [--add OPTIONS] [--keep DIR] [--publish NAME]
+                    a whole build on many cores, simulated on two, by farcc and its peers
   bench handover    how long a freed slot stays empty while jobs wait, beside stock distcc
   bench server      what one job costs a server, with and without its sandbox, beside stock distccd
   bench native COMPILE_COMMANDS_JSON [--sample N] [--add OPTIONS]
@@ -61,6 +64,7 @@ fn main() -> ExitCode {
         ["demo"] => demo::run(),
         ["bench", "startup"] => bench::startup::run(),
         ["bench", "client"] => bench::client::run(),
+        ["bench", "cluster", ref rest @ ..] => bench::cluster::run(rest),
         ["bench", "handover"] => bench::handover::run(),
         ["bench", "server"] => bench::server::run(),
         ["bench", "native", ref rest @ ..] => bench::native::run(rest),

@@ -58,6 +58,8 @@ pub use spec::{
     InputRoot, JobLimits, JobRoot, JobSpec, MountedAt, OUTPUTS_MAX, PATH_DEFAULT, Place,
     SharedTree, Writable,
 };
+#[cfg(feature = "stand-in")]
+pub use template::STAND_IN_DIR;
 pub use template::server_directory;
 
 /// Says in an error what was being done.

@@ -52,6 +52,9 @@ pub struct Config {
     pub trees: Option<PathBuf>,
     /// Where control groups for jobs can be made ([`super::take_control_group`]).
     pub groups: Option<PathBuf>,
+    /// A directory that jobs see as [`super::STAND_IN_DIR`]: for benchmarks.
+    #[cfg(feature = "stand-in")]
+    pub stand_in: Option<PathBuf>,
 }
 
 /// What the spawner holds for all jobs.

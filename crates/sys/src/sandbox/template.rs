@@ -132,6 +132,11 @@ pub(super) const TREES: &str = "/S";
 /// Where devices are.
 pub(super) const DEV: &str = "/dev";
 
+/// Where a benchmark's stand-in for compilers is. Every root has a `/dev` without any of the job's
+/// doing, so showing it there costs a job nothing.
+#[cfg(feature = "stand-in")]
+pub const STAND_IN_DIR: &str = "/dev/stand-in";
+
 impl Template {
     /// Makes the spawner's own root. The process must be the first of a new user, mount and PID
     /// namespace.
@@ -152,7 +157,7 @@ impl Template {
         step("enter new root", rustix::process::chdir("/"))?;
 
         let proc = mount_proc(Path::new("/proc"));
-        bind_devices()?;
+        bind_devices(config)?;
         let mut machine = Base {
             dir: PathBuf::from("/T"),
             ..Base::default()
@@ -250,7 +255,14 @@ impl Base {
     }
 }
 
-fn bind_devices() -> io::Result<()> {
+#[cfg_attr(
+    not(feature = "stand-in"),
+    allow(
+        unused_variables,
+        reason = "only a benchmark's build has more than devices"
+    )
+)]
+fn bind_devices(config: &Config) -> io::Result<()> {
     let dev = Path::new(DEV);
     mount_tmpfs(dev, "mode=0755,size=16k")?;
     for device in DEVICES {
@@ -260,7 +272,15 @@ fn bind_devices() -> io::Result<()> {
     for (name, target) in DEVICE_LINKS {
         step("make links in /dev", symlink(target, dev.join(name)))?;
     }
-    read_only(dev, MountFlags::NOEXEC)
+    #[cfg(feature = "stand-in")]
+    step("make the stand-in's place", fs::create_dir(STAND_IN_DIR))?;
+    read_only(dev, MountFlags::NOEXEC)?;
+    #[cfg(feature = "stand-in")]
+    if let Some(stand_in) = &config.stand_in {
+        // After the rest: what is in it is to be run.
+        bind_read_only(&old(stand_in), Path::new(STAND_IN_DIR), MountFlags::NODEV)?;
+    }
+    Ok(())
 }
 
 /// Makes a link and the directories above it.

@@ -72,6 +72,8 @@ impl World {
         fs::create_dir(dir.path().join("blobs")).unwrap();
         fs::create_dir(dir.path().join("work")).unwrap();
         let mut config = Config {
+            #[cfg(feature = "stand-in")]
+            stand_in: None,
             isolation: Isolation::Namespaces,
             visible: Vec::new(),
             root: None,

@@ -209,7 +209,7 @@ impl Plan {
             &server.spawner,
             &JobSpec {
                 root: &root,
-                program: Path::new(command.arguments.first().map_or("", String::as_str)),
+                program: program(command),
                 argv: &argv,
                 env: &env,
                 adds_tmpdir: false,
@@ -221,6 +221,15 @@ impl Plan {
             },
         )
     }
+}
+
+/// What is run for a command.
+fn program(command: &reapi::Command) -> &Path {
+    #[cfg(feature = "stand-in")]
+    if let Some(stand_in) = crate::stand_in::for_command(&command.arguments) {
+        return stand_in;
+    }
+    Path::new(command.arguments.first().map_or("", String::as_str))
 }
 
 /// The directory in which a path lies.

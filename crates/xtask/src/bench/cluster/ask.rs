@@ -1,0 +1,94 @@
+//! What the user of `cargo xtask bench cluster` asks for.
+
+use std::path::PathBuf;
+
+use super::peers::Peer;
+
+/// Slots if nobody says which.
+const SLOTS: &[usize] = &[8, 64];
+
+/// The words after `bench cluster`.
+#[derive(Debug)]
+pub(super) struct Ask {
+    pub(super) database: PathBuf,
+    pub(super) slots: Vec<usize>,
+    pub(super) peers: Vec<Peer>,
+    /// So many units, spread evenly.
+    pub(super) sample: Option<usize>,
+    /// Builds of each kind; their medians are told.
+    pub(super) rounds: usize,
+    /// Server programs among which the slots are divided; by default 16 slots each, eight programs at most.
+    pub(super) servers: Option<usize>,
+    /// What the build tool is told with `-j`; by default what suits the peer.
+    pub(super) jobs: Option<usize>,
+    /// Words added to each compile.
+    pub(super) more: Vec<String>,
+    /// Where the logs of servers and build tools are copied to.
+    pub(super) keep: Option<PathBuf>,
+    /// Client machines that build the same at once.
+    pub(super) clients: usize,
+    /// Name of the files in `docs/performance` that the results go to.
+    pub(super) publish: Option<String>,
+}
+
+impl Ask {
+    /// Reads the command line.
+    pub(super) fn read(words: &[&str]) -> Result<Self, String> {
+        let mut ask = Self {
+            database: PathBuf::new(),
+            slots: SLOTS.to_vec(),
+            peers: Peer::USUAL.to_vec(),
+            sample: None,
+            rounds: 1,
+            servers: None,
+            jobs: None,
+            more: Vec::new(),
+            keep: None,
+            clients: 1,
+            publish: None,
+        };
+        let mut words = words.iter();
+        while let Some(word) = words.next() {
+            let mut value = || words.next().copied().ok_or(format!("{word} needs a value"));
+            match *word {
+                "--slots" => ask.slots = list(value()?, number)?,
+                "--peers" => ask.peers = list(value()?, Peer::named)?,
+                "--sample" => ask.sample = Some(number(value()?)?),
+                "--rounds" => ask.rounds = number(value()?)?,
+                "--servers" => ask.servers = Some(number(value()?)?),
+                "--jobs" => ask.jobs = Some(number(value()?)?),
+                "--clients" => ask.clients = number(value()?)?,
+                "--add" => ask.more.extend(value()?.split(' ').map(str::to_owned)),
+                "--keep" => ask.keep = Some(value()?.into()),
+                "--publish" => ask.publish = Some(value()?.to_owned()),
+                path if ask.database.as_os_str().is_empty() && !path.starts_with('-') => {
+                    ask.database = PathBuf::from(path);
+                }
+                other => return Err(format!("{other} is not understood")),
+            }
+        }
+        if ask.database.as_os_str().is_empty() {
+            return Err("which compile_commands.json?".into());
+        }
+        Ok(ask)
+    }
+
+    /// How many server programs share so many slots.
+    pub(super) fn servers_for(&self, slots: usize) -> usize {
+        const SLOTS_EACH: usize = 16;
+        const SERVERS_MAX: usize = 8;
+        let usual = (slots / SLOTS_EACH).clamp(1, SERVERS_MAX);
+        self.servers.unwrap_or(usual).clamp(1, slots)
+    }
+}
+
+fn number(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(number @ 1..) => Ok(number),
+        _ => Err(format!("{text} is not a number above zero")),
+    }
+}
+
+fn list<T>(text: &str, item: impl Fn(&str) -> Result<T, String>) -> Result<Vec<T>, String> {
+    text.split(',').map(item).collect()
+}

@@ -1,0 +1,224 @@
+//! Results: medians over rounds, as a table for people and as JSON.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::peers::{Peer, Phase};
+use super::scene::Sample;
+
+/// Percentiles of what units took besides their compiles, in the files.
+const ADDED_PERCENTS: [usize; 6] = [50, 75, 90, 95, 99, 100];
+
+/// What is known of the units before anybody builds.
+#[derive(Debug, Clone)]
+pub(super) struct Tree {
+    /// The database, without where it is.
+    pub(super) name: String,
+    pub(super) units: usize,
+    /// Sum of what the compiles take.
+    pub(super) compile: Duration,
+    pub(super) longest: Duration,
+}
+
+/// One line: a peer with so many slots in one kind of build.
+#[derive(Debug, Clone)]
+pub(super) struct Line {
+    pub(super) peer: Peer,
+    pub(super) phase: Phase,
+    pub(super) slots: usize,
+    samples: Vec<Sample>,
+}
+
+/// All lines of a run.
+#[derive(Debug)]
+pub(super) struct Report {
+    pub(super) tree: Tree,
+    pub(super) lines: Vec<Line>,
+}
+
+impl Tree {
+    /// No build can be faster with so many slots, whoever does it.
+    pub(super) fn bound(&self, slots: usize) -> Duration {
+        let slots = u32::try_from(slots).unwrap_or(u32::MAX);
+        self.longest.max(self.compile / slots)
+    }
+}
+
+impl Report {
+    pub(super) fn new(tree: Tree) -> Self {
+        Self {
+            tree,
+            lines: Vec::new(),
+        }
+    }
+
+    pub(super) fn add(&mut self, peer: Peer, phase: Phase, slots: usize, sample: Sample) {
+        let is_same =
+            |line: &&mut Line| (line.peer, line.phase, line.slots) == (peer, phase, slots);
+        if let Some(line) = self.lines.iter_mut().find(is_same) {
+            line.samples.push(sample);
+            return;
+        }
+        self.lines.push(Line {
+            peer,
+            phase,
+            slots,
+            samples: vec![sample],
+        });
+    }
+
+    pub(super) fn print_head(&self) {
+        let tree = &self.tree;
+        println!(
+            "{}: {} units, {:.0} ms of compile each, the longest {:.1} s",
+            tree.name,
+            tree.units,
+            tree.compile.as_secs_f64() * 1000.0 / as_f64(tree.units),
+            tree.longest.as_secs_f64()
+        );
+        println!(
+            "clients on one core, servers on another; CPU and bytes per unit; medians, in brackets the spread of the wall \
+             time\n"
+        );
+        println!(
+            "{:>5} {:<12} {:<16} {:>8} {:>12} {:>8} {:>8} {:>9} {:>9} {:>9} {:>9} {:>24} {:>6}",
+            "slots",
+            "peer",
+            "build",
+            "wall s",
+            "",
+            "by bound",
+            "units/s",
+            "client ms",
+            "tool ms",
+            "server ms",
+            "kB sent",
+            "added ms 50/95/100 %",
+            "local"
+        );
+    }
+
+    pub(super) fn print_line(&self, line: &Line) {
+        let units = self.tree.units;
+        let walls = line.sorted(|it| it.wall.as_secs_f64());
+        let wall = line.median(|it| it.wall.as_secs_f64());
+        let bound = self.tree.bound(line.slots).as_secs_f64();
+        let added = [50, 95, 100].map(|percent| {
+            let ms = line.median(|it| percentile(&it.added, percent).as_secs_f64() * 1000.0);
+            format!("{ms:.0}")
+        });
+        let spread = match (walls.first(), walls.last()) {
+            (Some(least), Some(most)) if walls.len() > 1 => format!("[{least:.1}-{most:.1}]"),
+            _ => String::new(),
+        };
+        println!(
+            "{:>5} {:<12} {:<16} {wall:>8.2} {spread:>12} {:>8.2} {:>8.1} {:>9.2} {:>9.2} {:>9.2} {:>9.1} {:>24} {:>6}",
+            line.slots,
+            line.peer.name(),
+            line.phase.name(),
+            wall / bound,
+            as_f64(units) / wall,
+            line.per_unit(units, |it| it.client),
+            line.per_unit(units, |it| it.tool),
+            line.per_unit(units, |it| it.servers),
+            line.bytes(units) / 1000.0,
+            added.join(" / "),
+            line.median(|it| as_f64(it.local)),
+        );
+    }
+
+    /// Ratios, each peer's CPU by farcc's with as many slots: first build by first build.
+    pub(super) fn print_ratios(&self) {
+        for ours in self.lines.iter().filter(|line| line.peer == Peer::Farcc) {
+            let by_ours = |theirs: &&Line| {
+                theirs.slots == ours.slots
+                    && theirs.peer != Peer::Farcc
+                    && theirs.peer != Peer::Nothing
+            };
+            let ratios = self.lines.iter().filter(by_ours).map(|theirs| {
+                let client = |line: &Line| line.per_unit(self.tree.units, |it| it.client);
+                let ratio = client(theirs) / client(ours);
+                format!(
+                    "{} ({}) {ratio:.1}",
+                    theirs.peer.name(),
+                    theirs.phase.name()
+                )
+            });
+            let ratios: Vec<String> = ratios.collect();
+            if !ratios.is_empty() {
+                println!(
+                    "client CPU by farcc's, {} slots, {}: {}",
+                    ours.slots,
+                    ours.phase.name(),
+                    ratios.join(", ")
+                );
+            }
+        }
+    }
+
+    pub(super) fn to_json(&self) -> Value {
+        let units = self.tree.units;
+        let lines = self.lines.iter().map(|line| {
+            let added = ADDED_PERCENTS.map(|percent| {
+                line.median(|it| percentile(&it.added, percent).as_secs_f64() * 1000.0)
+            });
+            json!({
+                "peer": line.peer.name(),
+                "build": line.phase.name(),
+                "slots": line.slots,
+                "rounds": line.samples.len(),
+                "wall_s": line.sorted(|it| it.wall.as_secs_f64()),
+                "bound_s": self.tree.bound(line.slots).as_secs_f64(),
+                "units_per_s": as_f64(units) / line.median(|it| it.wall.as_secs_f64()),
+                "client_ms": line.per_unit(units, |it| it.client),
+                "tool_ms": line.per_unit(units, |it| it.tool),
+                "server_ms": line.per_unit(units, |it| it.servers),
+                "bytes_sent": line.bytes(units),
+                "added_ms": added,
+                "local": line.median(|it| as_f64(it.local)),
+            })
+        });
+        json!({
+            "tree": self.tree.name,
+            "units": units,
+            "compile_ms": self.tree.compile.as_secs_f64() * 1000.0 / as_f64(units),
+            "longest_s": self.tree.longest.as_secs_f64(),
+            "lines": lines.collect::<Vec<_>>(),
+        })
+    }
+}
+
+impl Line {
+    fn sorted(&self, of: impl Fn(&Sample) -> f64) -> Vec<f64> {
+        let mut values: Vec<f64> = self.samples.iter().map(of).collect();
+        values.sort_by(f64::total_cmp);
+        values
+    }
+
+    pub(super) fn median(&self, of: impl Fn(&Sample) -> f64) -> f64 {
+        let values = self.sorted(of);
+        values.get(values.len() / 2).copied().unwrap_or_default()
+    }
+
+    /// Milliseconds.
+    pub(super) fn per_unit(&self, units: usize, of: impl Fn(&Sample) -> Duration) -> f64 {
+        self.median(|it| of(it).as_secs_f64()) * 1000.0 / as_f64(units)
+    }
+
+    fn bytes(&self, units: usize) -> f64 {
+        #[allow(clippy::cast_precision_loss, reason = "gigabytes")]
+        self.median(|it| it.bytes_sent as f64 / as_f64(units))
+    }
+}
+
+#[allow(clippy::cast_precision_loss, reason = "a few thousand units")]
+pub(super) fn as_f64(number: usize) -> f64 {
+    number as f64
+}
+
+/// Of sorted times.
+fn percentile(sorted: &[Duration], percent: usize) -> Duration {
+    let at = (sorted.len() * percent / 100).min(sorted.len().saturating_sub(1));
+    sorted.get(at).copied().unwrap_or_default()
+}

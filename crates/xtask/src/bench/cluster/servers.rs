@@ -1,0 +1,268 @@
+//! The servers: real programs, whose compiler is the stand-in.
+
+use std::fs;
+use std::io;
+use std::net::{SocketAddr, TcpStream};
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use e2e::programs::STOCK_SERVER;
+use e2e::workspace::{Workspace, open_to_all};
+
+use super::network::{NETWORK, Network};
+use super::recordings::Recordings;
+use super::units::Unit;
+use crate::cargo;
+use crate::control_group::ControlGroup;
+
+/// The core of everything that is not a client.
+pub(super) const SERVERS_CORE: &str = "1";
+
+/// Compilers that the stand-in answers for, as they are called without a machine's name before and a version after.
+const COMPILERS: &[&str] = &["c++", "cc", "clang", "clang++", "g++", "gcc"];
+
+/// The first server's port in the servers' network.
+const PORT: u16 = 3632;
+
+const STAND_IN: &str = include_str!("stand_in.c");
+
+/// A directory with the stand-in, as compilers by name, and the recordings of the units.
+#[derive(Debug)]
+pub(super) struct StandIn {
+    pub(super) dir: PathBuf,
+}
+
+impl StandIn {
+    /// Builds it in a directory that every user may read.
+    pub(super) fn build(
+        place: &Workspace,
+        recordings: &Recordings,
+        units: &[Unit],
+    ) -> Result<Self, String> {
+        let dir = place.root().join("stand-in");
+        let failed = |error: io::Error| format!("cannot make the stand-in: {error}");
+        for part in ["units", "bin"] {
+            fs::create_dir_all(dir.join(part)).map_err(failed)?;
+        }
+        let source = dir.join("run.c");
+        fs::write(&source, STAND_IN).map_err(failed)?;
+        let built = Command::new("gcc")
+            .args(["-O2", "-static", "-o"])
+            .arg(dir.join("run"))
+            .arg(&source)
+            .status()
+            .map_err(failed)?;
+        if !built.success() {
+            return Err("the stand-in cannot be compiled".into());
+        }
+        for entry in fs::read_dir("/usr/bin").map_err(failed)?.flatten() {
+            let name = entry.file_name();
+            if is_compiler(&name.to_string_lossy()) {
+                symlink("../run", dir.join("bin").join(name)).map_err(failed)?;
+            }
+        }
+        for unit in units {
+            let to = dir.join("units").join(&unit.key);
+            fs::copy(recordings.path(unit), &to).map_err(failed)?;
+            open_to_all(&to, 0o644);
+        }
+        Ok(Self { dir })
+    }
+}
+
+/// Whether it is a compiler's name: stock's clients send `cc` as `x86_64-linux-gnu-gcc`.
+fn is_compiler(name: &str) -> bool {
+    let is_version = |text: &str| {
+        text.bytes()
+            .all(|byte| byte.is_ascii_digit() || byte == b'.')
+    };
+    let name = match name.rsplit_once('-') {
+        Some((name, version)) if is_version(version) => name,
+        _ => name,
+    };
+    let last = name.rsplit('-').next().unwrap_or(name);
+    COMPILERS.contains(&last)
+}
+
+/// A running server, ended when dropped.
+#[derive(Debug)]
+pub(super) struct Daemon {
+    child: Child,
+    log: PathBuf,
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        let pid = i32::try_from(self.child.id()).ok();
+        let group = pid.and_then(rustix::process::Pid::from_raw);
+        if let Some(group) = group {
+            let _gone = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
+        }
+        let _gone = self.child.wait();
+    }
+}
+
+/// Where servers are started.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Site<'a> {
+    pub(super) place: &'a Workspace,
+    pub(super) network: &'a Network,
+    pub(super) stand_in: &'a StandIn,
+    pub(super) group: &'a ControlGroup,
+}
+
+/// Builds farcc with what lets a stand-in take the compiler's place; clients never use this one.
+pub(super) fn build_worker() -> Result<PathBuf, String> {
+    let target = cargo::target_dir()?.join("stand-in");
+    let status = cargo::cargo(&["build", "--release", "--package", "farcc"])
+        .args(["--features", "stand-in", "--target-dir"])
+        .arg(&target)
+        .status()
+        .map_err(|error| format!("cannot run cargo: {error}"))?;
+    if !status.success() {
+        return Err("the worker cannot be built".into());
+    }
+    Ok(target.join("release/farcc"))
+}
+
+impl Site<'_> {
+    /// A command at the servers' end, in their control group and on their core.
+    pub(super) fn command(&self, program: &Path) -> Command {
+        let mut command = self.place.command("/bin/sh");
+        command
+            .args(["-c", r#"echo $$ >"$0/cgroup.procs" && exec "$@""#])
+            .arg(self.group.dir())
+            .args(self.network.enter())
+            .args(["taskset", "-c", SERVERS_CORE])
+            .arg(program);
+        command
+    }
+
+    /// Starts workers of farcc; their addresses.
+    pub(super) fn workers(
+        &self,
+        farcc: &Path,
+        slots: &[usize],
+    ) -> Result<(Vec<Daemon>, Vec<SocketAddr>), String> {
+        let link = self.place.root().join("bin/distccd");
+        // There from the second time on.
+        let _exists = symlink(farcc, &link);
+        self.start_all(slots, |number, tmp| {
+            let mut command = self.command(&link);
+            command
+                .env("FARCC_STAND_IN", &self.stand_in.dir)
+                .env("FARCC_STORE", tmp.join("store"));
+            let _ = number;
+            command
+        })
+    }
+
+    /// Starts Debian's distccd; their addresses.
+    pub(super) fn stock(&self, slots: &[usize]) -> Result<(Vec<Daemon>, Vec<SocketAddr>), String> {
+        let path = format!("{}:/usr/bin:/bin", self.stand_in.dir.join("bin").display());
+        self.start_all(slots, |_, _| {
+            let mut command = self.command(Path::new(STOCK_SERVER));
+            command.env("PATH", &path);
+            command
+        })
+    }
+
+    fn start_all(
+        &self,
+        slots: &[usize],
+        command: impl Fn(usize, &Path) -> Command,
+    ) -> Result<(Vec<Daemon>, Vec<SocketAddr>), String> {
+        let mut daemons = Vec::new();
+        let mut addresses = Vec::new();
+        for (number, jobs) in slots.iter().enumerate() {
+            let port = PORT + u16::try_from(number).map_err(|error| error.to_string())?;
+            let tmp = self.place.root().join(format!("server{number}"));
+            fs::create_dir_all(&tmp).map_err(|error| error.to_string())?;
+            // The server gives up root.
+            open_to_all(&tmp, 0o1777);
+            let mut command = command(number, &tmp);
+            command
+                .env("TMPDIR", &tmp)
+                .args(["--daemon", "--no-detach", "--log-stderr"])
+                .args(["--log-level", "info", "--allow", NETWORK])
+                .args(["--port", &port.to_string(), "--jobs", &jobs.to_string()]);
+            let log = self.place.root().join(format!("server{number}.log"));
+            daemons.push(start(command, log)?);
+            addresses.push(self.address(port)?);
+        }
+        for (daemon, address) in daemons.iter_mut().zip(&addresses) {
+            daemon.wait_for(*address)?;
+        }
+        Ok((daemons, addresses))
+    }
+
+    fn address(&self, port: u16) -> Result<SocketAddr, String> {
+        let text = format!("{}:{port}", self.network.server());
+        text.parse().map_err(|_| format!("{text} is no address"))
+    }
+}
+
+/// Starts a program in the background, with its words in a file.
+pub(super) fn start(mut command: Command, log: PathBuf) -> Result<Daemon, String> {
+    use std::os::unix::process::CommandExt as _;
+    let text = format!("{command:?}");
+    let failed = |error: io::Error| format!("cannot start {text}: {error}");
+    let file = fs::File::create(&log).map_err(failed)?;
+    let child = command
+        .stdin(Stdio::null())
+        .stdout(file.try_clone().map_err(failed)?)
+        .stderr(file)
+        .process_group(0)
+        .spawn()
+        .map_err(failed)?;
+    Ok(Daemon { child, log })
+}
+
+impl Daemon {
+    /// Waits until somebody answers there.
+    pub(super) fn wait_for(&mut self, address: SocketAddr) -> Result<(), String> {
+        const PATIENCE: Duration = Duration::from_secs(20);
+        const PAUSE: Duration = Duration::from_millis(20);
+        let deadline = Instant::now() + PATIENCE;
+        while Instant::now() < deadline {
+            if TcpStream::connect_timeout(&address, Duration::from_secs(1)).is_ok() {
+                return Ok(());
+            }
+            if !matches!(self.child.try_wait(), Ok(None)) {
+                break;
+            }
+            std::thread::sleep(PAUSE);
+        }
+        let log = fs::read_to_string(&self.log).unwrap_or_default();
+        Err(format!("the server at {address} does not start:\n{log}"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_compiler;
+
+    #[test]
+    fn compilers_are_known_by_all_their_names() {
+        for name in [
+            "cc",
+            "g++",
+            "gcc-12",
+            "x86_64-linux-gnu-g++-12",
+            "clang++-14",
+        ] {
+            assert!(is_compiler(name), "{name}");
+        }
+        for name in [
+            "gcc-ar",
+            "c99-gcc-tool",
+            "clang-format",
+            "ccache",
+            "x86_64-linux-gnu-gcov-12",
+        ] {
+            assert!(!is_compiler(name), "{name}");
+        }
+    }
+}
