@@ -9,6 +9,7 @@
 //! very many slots, look at `server ms` by units per second.
 
 mod ask;
+mod curves;
 mod network;
 mod ninja;
 mod peers;
@@ -30,6 +31,7 @@ use crate::cargo::{self, use_release_programs};
 use crate::identity::sample;
 use ask::Ask;
 use network::Network;
+use peers::Peer;
 use recordings::Recordings;
 use report::{Report, Tree};
 use scene::Stage;
@@ -109,7 +111,7 @@ fn set_stage(ask: &Ask, place: &Workspace) -> Result<Stage, String> {
         );
     }
     Ok(Stage {
-        stand_in: StandIn::build(place, &recordings, &units)?,
+        stand_in: StandIn::build(place, &recordings, &units, ask.peers.contains(&Peer::Siso))?,
         network: Network::make()?,
         worker: servers::build_worker()?,
         recordings: known,
@@ -169,5 +171,5 @@ fn conclude(ask: &Ask, report: &Report) -> Result<(), String> {
     let text = format!("{:#}\n", report.to_json());
     fs::write(&file, text).map_err(failed)?;
     println!("wrote {}", file.display());
-    Ok(())
+    curves::draw(report, &dir, &name)
 }

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::peers::Peer;
-use super::units::Unit;
+use super::units::{MARK, RELATIVE, Unit};
 
 /// The build file's name, beside the project's own.
 pub(super) const FILE: &str = "farcc-bench.ninja";
@@ -55,9 +55,13 @@ fn command(peer: Peer, unit: &Unit, dir: &Path) -> String {
     let words = peer.command(Path::new(&unit.compiler));
     let words: Vec<String> = words.iter().map(|word| quoted(word.as_os_str())).collect();
     text.push_str(&words.join(" "));
+    let mark = MARK.to_owned() + &unit.key;
     for word in &unit.args {
         text.push(' ');
         text.push_str(&quoted(word));
+        if peer == Peer::Siso && *word == *mark {
+            text.push_str(RELATIVE);
+        }
     }
     text
 }

@@ -139,6 +139,26 @@ fn pack(cpu: Duration, parts: &[Vec<u8>; 3]) -> Vec<u8> {
     [head.into_bytes(), parts.concat()].concat()
 }
 
+/// The same recording, whose dependency file names no file by an absolute path.
+pub(super) fn without_absolute_paths(recording: &[u8]) -> Option<Vec<u8>> {
+    let head_end = recording.iter().position(|byte| *byte == b'\n')?;
+    let (head, rest) = recording.split_at(head_end);
+    let head = std::str::from_utf8(head).ok()?;
+    let numbers: Vec<usize> = head.split(' ').map_while(|it| it.parse().ok()).collect();
+    let &[micros, object, dependencies, _] = numbers.as_slice() else {
+        return None;
+    };
+    let (object, rest) = rest.get(1..)?.split_at_checked(object)?;
+    let (dependencies, messages) = rest.split_at_checked(dependencies)?;
+    let text = String::from_utf8_lossy(dependencies);
+    let is_kept = |word: &&str| !word.starts_with('/') && *word != "\\";
+    let words: Vec<&str> = text.split_whitespace().filter(is_kept).collect();
+    let text = words.join(" ") + "\n";
+    let cpu = Duration::from_micros(u64::try_from(micros).ok()?);
+    let parts = [object.to_vec(), text.into_bytes(), messages.to_vec()];
+    Some(pack(cpu, &parts))
+}
+
 /// `None` for a unit that does not compile.
 fn read(path: &Path) -> io::Result<Option<Recording>> {
     let bytes = fs::read(path)?;

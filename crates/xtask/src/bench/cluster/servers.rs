@@ -12,8 +12,8 @@ use e2e::programs::STOCK_SERVER;
 use e2e::workspace::{Workspace, open_to_all};
 
 use super::network::{NETWORK, Network};
-use super::recordings::Recordings;
-use super::units::Unit;
+use super::recordings::{Recordings, without_absolute_paths};
+use super::units::{RELATIVE, Unit};
 use crate::cargo;
 use crate::control_group::ControlGroup;
 
@@ -40,6 +40,7 @@ impl StandIn {
         place: &Workspace,
         recordings: &Recordings,
         units: &[Unit],
+        is_for_siso: bool,
     ) -> Result<Self, String> {
         let dir = place.root().join("stand-in");
         let failed = |error: io::Error| format!("cannot make the stand-in: {error}");
@@ -65,7 +66,13 @@ impl StandIn {
         }
         for unit in units {
             let to = dir.join("units").join(&unit.key);
-            fs::copy(recordings.path(unit), &to).map_err(failed)?;
+            let recording = fs::read(recordings.path(unit)).map_err(failed)?;
+            if is_for_siso && let Some(relative) = without_absolute_paths(&recording) {
+                let to = dir.join("units").join(unit.key.clone() + RELATIVE);
+                fs::write(&to, relative).map_err(failed)?;
+                open_to_all(&to, 0o644);
+            }
+            fs::write(&to, recording).map_err(failed)?;
             open_to_all(&to, 0o644);
         }
         Ok(Self { dir })

@@ -15,6 +15,9 @@ use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
 /// Says that this program is in its own namespace.
 const INSIDE: &str = "FARCC_BENCH_NAMESPACE";
 
+/// Where temporary files are in there: in memory, so that no disk is measured.
+const TEMPORARY: &str = "/tmp/farcc-bench";
+
 /// Becomes the same program in a mount namespace of its own; returns where it is in one.
 pub(super) fn enter_namespace() -> Result<(), String> {
     if std::env::var_os(INSIDE).is_some() {
@@ -24,10 +27,14 @@ pub(super) fn enter_namespace() -> Result<(), String> {
         return Err("needs root: it uses control groups, layers and a network of its own".into());
     }
     let own = std::env::current_exe().map_err(|error| error.to_string())?;
+    let made = fs::create_dir_all(TEMPORARY);
+    made.map_err(|error| format!("cannot make {TEMPORARY}: {error}"))?;
     let error = Command::new("unshare")
-        .args(["--mount", "--propagation", "private"])
+        .args(["--mount", "--propagation", "private", "sh", "-c"])
+        .arg(r#"mount -t tmpfs -o mode=1777 tmpfs "$TMPDIR" && exec "$0" "$@""#)
         .arg(own)
         .args(std::env::args_os().skip(1))
+        .env("TMPDIR", TEMPORARY)
         .env(INSIDE, "1")
         .exec();
     Err(format!("cannot run unshare: {error}"))

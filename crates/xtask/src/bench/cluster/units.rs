@@ -18,7 +18,10 @@ use store::{Digest, DigestFunction};
 
 /// What the stand-in knows a unit by, with its key. GCC and Clang name internal symbols after it where they have to be
 /// unique; every launcher passes it on.
-const MARK: &str = "-frandom-seed=farcc-unit-";
+pub(super) const MARK: &str = "-frandom-seed=farcc-unit-";
+
+/// Ends the key of a recording whose dependency file names no file by an absolute path: siso accepts no others.
+pub(super) const RELATIVE: &str = ".relative";
 
 /// Options with a value that are about dependency files or the output.
 const OUTPUT_OPTIONS: &[&str] = &["-o", "-MF", "-MT", "-MQ", "-MJ"];
