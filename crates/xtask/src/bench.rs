@@ -7,6 +7,7 @@ pub(crate) mod client;
 pub(crate) mod cluster;
 pub(crate) mod handover;
 pub(crate) mod native;
+pub(crate) mod ratchet;
 pub(crate) mod server;
 pub(crate) mod startup;
 pub(crate) mod worker;

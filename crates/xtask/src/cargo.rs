@@ -45,6 +45,21 @@ pub(crate) fn build_programs(profile: Profile) -> Result<PathBuf, String> {
     }))
 }
 
+/// Builds further packages for release, beside the programs.
+pub(crate) fn build_release(packages: &[&str]) -> Result<(), String> {
+    let mut command = cargo(&["build", "--release"]);
+    for package in packages {
+        command.args(["--package", package]);
+    }
+    let status = command
+        .status()
+        .map_err(|error| format!("cannot run cargo: {error}"))?;
+    match status.success() {
+        true => Ok(()),
+        false => Err(format!("{} cannot be built", packages.join(", "))),
+    }
+}
+
 /// Builds the programs for release and makes them the ones that [`e2e`] works with.
 pub(crate) fn use_release_programs() -> Result<(), String> {
     use_programs(Profile::Release)

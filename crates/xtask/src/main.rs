@@ -38,6 +38,8 @@ Tasks:
   bench cluster COMPILE_COMMANDS_JSON [--slots N,...] [--peers PEER,...] [--sample N] [--rounds N]
                 [--servers N] [--jobs N] [--add OPTIONS] [--keep DIR] [--publish NAME]
                     a whole build on many cores, simulated on two, by farcc and its peers
+  bench ratchet [--accept]
+                    instructions, allocations, bytes and sizes that may not grow unnoticed
   bench handover    how long a freed slot stays empty while jobs wait, beside stock distcc
   bench server      what one job costs a server, with and without its sandbox, beside stock distccd
   bench native COMPILE_COMMANDS_JSON [--sample N] [--add OPTIONS]
@@ -65,6 +67,7 @@ fn main() -> ExitCode {
         ["bench", "startup"] => bench::startup::run(),
         ["bench", "client"] => bench::client::run(),
         ["bench", "cluster", ref rest @ ..] => bench::cluster::run(rest),
+        ["bench", "ratchet", ref rest @ ..] => bench::ratchet::run(rest),
         ["bench", "handover"] => bench::handover::run(),
         ["bench", "server"] => bench::server::run(),
         ["bench", "native", ref rest @ ..] => bench::native::run(rest),

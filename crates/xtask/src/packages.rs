@@ -25,6 +25,7 @@ const NEEDED: &[(&str, &str)] = &[
     ("ninja", "ninja-build"),
     ("python3", "python3"),
     ("unshare", "util-linux"),
+    ("valgrind", "valgrind"),
 ];
 
 /// A file that only Python with virtual environments has; there is no program to look for.

@@ -7,7 +7,7 @@ use e2e::programs::{BIN_VARIABLE, MISSING_VARIABLE};
 
 use crate::cargo::{Profile, build_programs, cargo};
 use crate::steps::Steps;
-use crate::{foreign, packages, tidy};
+use crate::{bench, foreign, packages, tidy};
 
 /// Documentation is for those who change farcc: with what is private.
 const DOC: [&str; 5] = [
@@ -59,6 +59,9 @@ pub(crate) fn run(scope: Scope) -> Result<(), String> {
         let mut command = cargo(&DOC);
         succeed(command.env("RUSTDOCFLAGS", DOC_FLAGS))
     });
+    if scope == Scope::All {
+        steps.run("what may not grow", || bench::ratchet::run(&[]));
+    }
     let result = steps.finish();
     if !missing.is_empty() {
         println!("skipped: the tests that need {missing}");

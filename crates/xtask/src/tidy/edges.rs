@@ -4,7 +4,7 @@ use std::path::Path;
 
 /// Each crate of the product with the ones that it may use. Sorted.
 ///
-/// `e2e`, `scan-check` and `xtask` are tools around the product and may use what they like; nothing uses them.
+/// `e2e`, `ratchet`, `scan-check` and `xtask` are tools around the product and may use what they like; nothing uses them.
 const ALLOWED: &[(&str, &[&str])] = &[
     (
         "agent",
@@ -32,7 +32,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("worker", &["cmdline", "reapi", "stock", "store", "sys"]),
 ];
 
-const TOOLS: &[&str] = &["e2e", "scan-check", "xtask"];
+const TOOLS: &[&str] = &["e2e", "ratchet", "scan-check", "xtask"];
 
 /// Every arrow that may not be.
 pub(super) fn check(root: &Path) -> Vec<String> {

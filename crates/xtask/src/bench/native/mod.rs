@@ -1,7 +1,7 @@
 //! What one compile costs the machine that asks for it when a worker compiles the original sources: in a first build,
 //! when all sources changed, and when the result is known; beside stock distcc in the same run.
 
-mod relay;
+pub(super) mod relay;
 mod units;
 
 use std::time::Duration;

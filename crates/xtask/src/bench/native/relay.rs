@@ -8,7 +8,7 @@ use std::thread::JoinHandle;
 
 /// A running relay; it ends when dropped.
 #[derive(Debug)]
-pub(super) struct Relay {
+pub(in crate::bench) struct Relay {
     address: SocketAddr,
     sent: Arc<AtomicU64>,
     is_over: Arc<AtomicBool>,
@@ -17,7 +17,7 @@ pub(super) struct Relay {
 
 impl Relay {
     /// Listens on a free port of loopback.
-    pub(super) fn start(server: u16) -> io::Result<Self> {
+    pub(in crate::bench) fn start(server: u16) -> io::Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0")?;
         let address = listener.local_addr()?;
         let (sent, is_over) = (Arc::<AtomicU64>::default(), Arc::<AtomicBool>::default());
@@ -40,12 +40,12 @@ impl Relay {
     }
 
     /// In the form of the host list.
-    pub(super) fn host(&self) -> String {
+    pub(in crate::bench) fn host(&self) -> String {
         format!("127.0.0.1:{}/4", self.address.port())
     }
 
     /// Bytes that went to the server so far.
-    pub(super) fn sent(&self) -> u64 {
+    pub(in crate::bench) fn sent(&self) -> u64 {
         self.sent.load(Ordering::Relaxed)
     }
 }
