@@ -3,6 +3,7 @@
 //! Every benchmark prints a small table for people and, as its last line, `name key=value …` for
 //! scripts, and fails where its criterion is not met.
 
+pub(crate) mod cache;
 pub(crate) mod client;
 pub(crate) mod cluster;
 pub(crate) mod handover;

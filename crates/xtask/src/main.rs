@@ -35,6 +35,8 @@ Tasks:
   demo              build a real C library on two servers on this machine and compare every object
   bench startup     what one run of the shim costs, beside /bin/true and stock distcc
   bench client      what one compile costs the client, beside stock distcc
+  bench cache COMPILE_COMMANDS_JSON [--sample N] [--add OPTIONS]
+                    what a known result costs the client, beside ccache's direct mode
   bench cluster COMPILE_COMMANDS_JSON [--slots N,...] [--peers PEER,...] [--sample N] [--rounds N]
                 [--servers N] [--jobs N] [--add OPTIONS] [--keep DIR] [--publish NAME]
                     a whole build on many cores, simulated on two, by farcc and its peers
@@ -65,6 +67,7 @@ fn main() -> ExitCode {
         ["tidy"] => tidy::run(),
         ["demo"] => demo::run(),
         ["bench", "startup"] => bench::startup::run(),
+        ["bench", "cache", ref rest @ ..] => bench::cache::run(rest),
         ["bench", "client"] => bench::client::run(),
         ["bench", "cluster", ref rest @ ..] => bench::cluster::run(rest),
         ["bench", "ratchet", ref rest @ ..] => bench::ratchet::run(rest),

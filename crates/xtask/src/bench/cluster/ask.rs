@@ -25,8 +25,6 @@ pub(super) struct Ask {
     pub(super) more: Vec<String>,
     /// Where the logs of servers and build tools are copied to.
     pub(super) keep: Option<PathBuf>,
-    /// Client machines that build the same at once.
-    pub(super) clients: usize,
     /// Name of the files in `docs/performance` that the results go to.
     pub(super) publish: Option<String>,
 }
@@ -44,7 +42,6 @@ impl Ask {
             jobs: None,
             more: Vec::new(),
             keep: None,
-            clients: 1,
             publish: None,
         };
         let mut words = words.iter();
@@ -57,7 +54,6 @@ impl Ask {
                 "--rounds" => ask.rounds = number(value()?)?,
                 "--servers" => ask.servers = Some(number(value()?)?),
                 "--jobs" => ask.jobs = Some(number(value()?)?),
-                "--clients" => ask.clients = number(value()?)?,
                 "--add" => ask.more.extend(value()?.split(' ').map(str::to_owned)),
                 "--keep" => ask.keep = Some(value()?.into()),
                 "--publish" => ask.publish = Some(value()?.to_owned()),

@@ -24,8 +24,6 @@ pub(super) enum Peer {
     Siso,
     /// A launcher over the same server.
     Recc,
-    /// Debian's icecream, with its scheduler.
-    Icecream,
 }
 
 /// What peers are called on the command line and in tables.
@@ -38,7 +36,6 @@ const NAMES: &[(&str, Peer)] = &[
     ("distcc-lzo", Peer::DistccLzo),
     ("siso", Peer::Siso),
     ("recc", Peer::Recc),
-    ("icecream", Peer::Icecream),
 ];
 
 /// What serves a peer.
@@ -51,8 +48,6 @@ pub(super) enum Servers {
     OneWorker,
     /// Debian's distccd.
     Stock,
-    /// Icecream's daemons.
-    Icecream,
 }
 
 /// One build of several with the same clients and servers.
@@ -104,7 +99,6 @@ impl Peer {
             Self::Farcc => Servers::Workers,
             Self::Siso | Self::Recc => Servers::OneWorker,
             Self::FarccStock | Self::Distcc | Self::DistccLzo => Servers::Stock,
-            Self::Icecream => Servers::Icecream,
         }
     }
 
@@ -126,7 +120,6 @@ impl Peer {
             Self::Distcc | Self::DistccLzo => Some(STOCK_CLIENT.into()),
             Self::Siso => Some(foreign::newest("siso")),
             Self::Recc => Some(foreign::newest("recc")),
-            Self::Icecream => Some("/usr/bin/icecc".into()),
         }
     }
 
@@ -140,7 +133,6 @@ impl Peer {
             Self::Distcc | Self::DistccLzo => vec![STOCK_CLIENT.into(), compiler.to_owned()],
             Self::Siso => vec![here()],
             Self::Recc => vec![foreign::newest("recc"), here()],
-            Self::Icecream => vec!["/usr/bin/icecc".into(), compiler.to_owned()],
         }
     }
 

@@ -82,7 +82,7 @@ impl Report {
              time\n"
         );
         println!(
-            "{:>5} {:<12} {:<16} {:>8} {:>12} {:>8} {:>8} {:>9} {:>9} {:>9} {:>9} {:>24} {:>6}",
+            "{:>5} {:<12} {:<16} {:>8} {:>12} {:>8} {:>8} {:>9} {:>9} {:>9} {:>9} {:>9} {:>24} {:>6}",
             "slots",
             "peer",
             "build",
@@ -93,6 +93,7 @@ impl Report {
             "client ms",
             "tool ms",
             "server ms",
+            "busy %",
             "kB sent",
             "added ms 50/95/100 %",
             "local"
@@ -113,7 +114,7 @@ impl Report {
             _ => String::new(),
         };
         println!(
-            "{:>5} {:<12} {:<16} {wall:>8.2} {spread:>12} {:>8.2} {:>8.1} {:>9.2} {:>9.2} {:>9.2} {:>9.1} {:>24} {:>6}",
+            "{:>5} {:<12} {:<16} {wall:>8.2} {spread:>12} {:>8.2} {:>8.1} {:>9.2} {:>9.2} {:>9.2} {:>9} {:>9.1} {:>24} {:>6}",
             line.slots,
             line.peer.name(),
             line.phase.name(),
@@ -122,6 +123,7 @@ impl Report {
             line.per_unit(units, |it| it.client),
             line.per_unit(units, |it| it.tool),
             line.per_unit(units, |it| it.servers),
+            line.busy(),
             line.bytes(units) / 1000.0,
             added.join(" / "),
             line.median(|it| as_f64(it.local)),
@@ -204,6 +206,15 @@ impl Line {
     /// Milliseconds.
     pub(super) fn per_unit(&self, units: usize, of: impl Fn(&Sample) -> Duration) -> f64 {
         self.median(|it| of(it).as_secs_f64()) * 1000.0 / as_f64(units)
+    }
+
+    /// How much of the clients' core and of the servers' core was used.
+    fn busy(&self) -> String {
+        let share = |of: &dyn Fn(&Sample) -> Duration| {
+            self.median(|it| 100.0 * of(it).as_secs_f64() / it.wall.as_secs_f64())
+        };
+        let clients = share(&|it| it.client + it.tool);
+        format!("{clients:.0}/{:.0}", share(&|it| it.servers))
     }
 
     fn bytes(&self, units: usize) -> f64 {

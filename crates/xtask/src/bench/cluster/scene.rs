@@ -112,7 +112,6 @@ impl<'a> Scene<'a> {
             Servers::Workers => site.workers(&stage.worker, slots)?,
             Servers::OneWorker => site.workers(&stage.worker, &[slots.iter().sum()])?,
             Servers::Stock => site.stock(slots)?,
-            Servers::Icecream => return Err("icecream cannot be measured yet".into()),
         };
         let hosts = addresses.iter().zip(slots);
         let hosts: Vec<String> = hosts

@@ -156,12 +156,11 @@ impl Site<'_> {
         let link = self.place.root().join("bin/distccd");
         // There from the second time on.
         let _exists = symlink(farcc, &link);
-        self.start_all(slots, |number, tmp| {
+        self.start_all(slots, |tmp| {
             let mut command = self.command(&link);
             command
                 .env("FARCC_STAND_IN", &self.stand_in.dir)
                 .env("FARCC_STORE", tmp.join("store"));
-            let _ = number;
             command
         })
     }
@@ -169,7 +168,7 @@ impl Site<'_> {
     /// Starts Debian's distccd; their addresses.
     pub(super) fn stock(&self, slots: &[usize]) -> Result<(Vec<Daemon>, Vec<SocketAddr>), String> {
         let path = format!("{}:/usr/bin:/bin", self.stand_in.dir.join("bin").display());
-        self.start_all(slots, |_, _| {
+        self.start_all(slots, |_| {
             let mut command = self.command(Path::new(STOCK_SERVER));
             command.env("PATH", &path);
             command
@@ -179,7 +178,7 @@ impl Site<'_> {
     fn start_all(
         &self,
         slots: &[usize],
-        command: impl Fn(usize, &Path) -> Command,
+        command: impl Fn(&Path) -> Command,
     ) -> Result<(Vec<Daemon>, Vec<SocketAddr>), String> {
         let mut daemons = Vec::new();
         let mut addresses = Vec::new();
@@ -189,7 +188,7 @@ impl Site<'_> {
             fs::create_dir_all(&tmp).map_err(|error| error.to_string())?;
             // The server gives up root.
             open_to_all(&tmp, 0o1777);
-            let mut command = command(number, &tmp);
+            let mut command = command(&tmp);
             command
                 .env("TMPDIR", &tmp)
                 .args(["--daemon", "--no-detach", "--log-stderr"])

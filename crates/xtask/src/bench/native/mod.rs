@@ -2,7 +2,7 @@
 //! when all sources changed, and when the result is known; beside stock distcc in the same run.
 
 pub(super) mod relay;
-mod units;
+pub(super) mod units;
 
 use std::time::Duration;
 

@@ -17,18 +17,18 @@ const DEPENDENCY_OPTIONS: &[&str] = &["-MD", "-MMD", "-MP"];
 
 /// A unit that can be edited.
 #[derive(Debug, Clone)]
-pub(super) struct Copy {
-    pub(super) compiler: OsString,
+pub(in crate::bench) struct Copy {
+    pub(in crate::bench) compiler: OsString,
     /// All words but the output.
-    pub(super) args: Vec<OsString>,
-    pub(super) cwd: PathBuf,
+    pub(in crate::bench) args: Vec<OsString>,
+    pub(in crate::bench) cwd: PathBuf,
     /// The copied source.
     source: PathBuf,
 }
 
 impl Copy {
     /// Copies a unit's source into `dir`. `None` for what is no compile of one source.
-    pub(super) fn make(unit: &Unit, dir: &Path, more: &[String]) -> Option<Self> {
+    pub(in crate::bench) fn make(unit: &Unit, dir: &Path, more: &[String]) -> Option<Self> {
         let mut read = |name: &OsStr| fs::read(unit.cwd.join(name)).ok();
         let it = cmdline::parse(&unit.args, Driver::guess(&[&unit.compiler]), &mut read);
         let original = it.source()?.to_owned();
@@ -62,7 +62,7 @@ impl Copy {
     }
 
     /// Changes the source without changing what it means.
-    pub(super) fn edit(&self, round: usize) -> std::io::Result<()> {
+    pub(in crate::bench) fn edit(&self, round: usize) -> std::io::Result<()> {
         let mut file = fs::OpenOptions::new().append(true).open(&self.source)?;
         writeln!(file, "/* edited {round} */")
     }
