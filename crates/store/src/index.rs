@@ -2,7 +2,7 @@
 //!
 //! Opening a store reads names only; from then on every question "is it there?" is answered here.
 //! Entries lie in a slab, a table of places finds them, and a list through the slab is the order
-//! of use, so that a use is a few writes. An entry takes about 100 bytes, because a store may have
+//! of use, so that a use is a few writes. An entry takes 103 to 112 bytes, because a store may have
 //! millions; what few have (an executable twin) lies beside. Pins belong to digests, not to
 //! entries: what is pinned before it comes is protected from its first moment.
 //!

@@ -25,4 +25,4 @@ pub mod terminal;
 
 mod memory;
 
-pub use memory::memory_file;
+pub use memory::{memory_file, use_few_heaps};

@@ -11,6 +11,11 @@ const GIB: u64 = 1 << 30;
 /// Threads at once that wait for the disk: to put inputs in place and to store results.
 pub(crate) const DISK_THREADS_MAX: usize = 8;
 
+/// Threads at once for everything that would hold up the one that serves all clients: the disk, compression. Each
+/// holds a stack and what its allocator keeps for it, some hundred KiB, and two dozen keep disks and processors busy.
+/// What waits for a thread holds none.
+pub(crate) const BLOCKING_THREADS_MAX: usize = 32;
+
 /// How long a server that stops lets clients fetch the results of their last jobs.
 pub(crate) const FETCH_TIME: Duration = Duration::from_secs(5);
 

@@ -387,7 +387,9 @@ fn bind(name: Option<&str>, port: u16) -> Result<Vec<TcpListener>, Failure> {
 }
 
 fn runtime() -> Result<Runtime, Failure> {
+    sys::use_few_heaps();
     let runtime = tokio::runtime::Builder::new_current_thread()
+        .max_blocking_threads(limits::BLOCKING_THREADS_MAX)
         .enable_all()
         .build();
     runtime.map_err(|error| failure(ExitCode::Failed, "cannot start", error))

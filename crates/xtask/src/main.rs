@@ -47,7 +47,8 @@ Tasks:
   bench native COMPILE_COMMANDS_JSON [--sample N] [--add OPTIONS]
                     what one compile on a worker costs the client, beside stock distcc
   bench worker      what one action of remote execution costs a worker besides its command
-  bench worker-load 64 clients, 20,000 actions: none lost, none twice, memory flat
+  bench worker-load [--actions N] [--store-size SIZE]
+                    64 clients, 20,000 actions: none lost, none twice, memory flat
   scan-check COMPILE_COMMANDS_JSON [--sample N] [--compiler clang]
                     compare the include scanner with the compiler on any source tree
   scan-check --all [--dir DIR] [--only TREE]...
@@ -75,7 +76,7 @@ fn main() -> ExitCode {
         ["bench", "server"] => bench::server::run(),
         ["bench", "native", ref rest @ ..] => bench::native::run(rest),
         ["bench", "worker"] => bench::worker::run_cost(),
-        ["bench", "worker-load"] => bench::worker::run_load(),
+        ["bench", "worker-load", ref rest @ ..] => bench::worker::run_load(rest),
         ["scan-check", ref words @ ..] => scan_check::run(words),
         ["identity", ref words @ ..] => identity::run(words),
         ["dist", dir] => dist::run(dir),

@@ -247,3 +247,31 @@ fn hot_entries_cost_no_writing() {
     }
     assert!(written <= 50, "{written} records");
 }
+
+/// Most bytes of memory for an entry, what is reserved but was never used left out.
+const ENTRY_BYTES_MAX: usize = 112;
+
+/// A store of millions of blobs must not make a large process, nor one in which they come and go.
+#[test]
+fn an_entry_takes_little_memory() {
+    const ENTRIES: usize = 100_000;
+    let mut index = Index::new(BLOCK, 0);
+    for round in 0..5 {
+        while index.len() < ENTRIES {
+            let number = index.tick();
+            let name = Name {
+                digest: Digest::of(DigestFunction::Blake3, &number.to_le_bytes()),
+                number,
+                form: Form::Plain,
+            };
+            index.insert(&name, None);
+        }
+        let slots = size_of_val(index.slots.as_slice());
+        let bytes = slots + index.places.allocation_size();
+        assert!(
+            bytes <= ENTRIES * ENTRY_BYTES_MAX,
+            "{bytes} in round {round}"
+        );
+        index.evict(index.used_bytes() / 2, usize::MAX);
+    }
+}

@@ -6,6 +6,10 @@
 //! holds in all is computed from what its children hold, each directory once, and bounded before
 //! anybody walks through it.
 //!
+//! What is kept is bounded by the memory that it takes. A directory is in memory as long as one
+//! above it is, or a tree on disk that was made of it; so those that nobody else holds go, and the
+//! others stay known, and counted.
+//!
 //! This does not know where the files are.
 
 use std::collections::{HashMap, HashSet};
@@ -31,9 +35,20 @@ pub(super) const PATH_BYTES_MAX: u64 = 3500;
 /// Bytes of all directories of one input root, as they are encoded, each counted once.
 const ENCODED_BYTES_MAX: u64 = 256 << 20;
 
-/// Encoded bytes of directories that are kept, with everything below them. Decoded they are about
-/// twice as many, but what is in several of them is there once.
-const KEPT_BYTES_MAX: u64 = 128 << 20;
+/// Memory for directories that are kept, in bytes, by [`Folder::memory_bytes`]. What one compile has
+/// and the one before had not takes some ten KiB, and reading that again less than a millisecond: so
+/// this is for some hundred compiles back, not for all of a build.
+const KEPT_BYTES_MAX: u64 = 16 << 20;
+
+/// Directories looked at for one that can go when another one comes. More than one, so that memory
+/// comes back under its limit after a time at which many were held; bounded, since all may be.
+const LOOKS_MAX: usize = 16;
+
+/// What a directory takes beside its entries: itself, and its place among those that are kept.
+const FOLDER_BYTES: u64 = 400;
+
+/// What an entry's name or target takes beside its own bytes, and the allocator for it.
+const TEXT_BYTES: u64 = 32;
 
 /// Something in a directory.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -118,17 +133,27 @@ impl Folders {
         kept.get(digest).map(|folder| Arc::clone(folder))
     }
 
-    /// Keeps a directory, unless it is so large that it would displace most others.
-    fn keep(&self, folder: &Arc<Folder>) {
-        let weight = folder.totals.encoded_bytes.max(1);
-        if weight > KEPT_BYTES_MAX / 8 {
-            return;
-        }
+    /// Keeps a directory, and gives back what is kept: another thread may have read the same.
+    fn keep(&self, folder: Folder) -> Arc<Folder> {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        kept.insert(folder.digest, Arc::clone(folder), weight);
-        while kept.weight() > KEPT_BYTES_MAX {
-            kept.evict(|_| true);
+        if let Some(folder) = kept.get(&folder.digest) {
+            return Arc::clone(folder);
         }
+        let folder = Arc::new(folder);
+        kept.insert(folder.digest, Arc::clone(&folder), folder.memory_bytes());
+        for _ in 0..LOOKS_MAX {
+            if kept.weight() <= KEPT_BYTES_MAX {
+                break;
+            }
+            // Nobody else can get at it meanwhile.
+            if let Some((digest, oldest)) = kept.evict(|_| true)
+                && Arc::strong_count(&oldest) > 1
+            {
+                let weight = oldest.memory_bytes();
+                kept.insert(digest, oldest, weight);
+            }
+        }
+        folder
     }
 }
 
@@ -192,9 +217,8 @@ impl Visit<'_> {
         let Some(children) = children.into_iter().collect::<Option<Vec<_>>>() else {
             return Ok(None);
         };
-        let folder = Arc::new(Folder::new(*digest, directory, children));
-        self.folders.keep(&folder);
-        Ok(Some(folder))
+        let folder = Folder::new(*digest, directory, children);
+        Ok(Some(self.folders.keep(folder)))
     }
 }
 
@@ -268,6 +292,18 @@ impl Folder {
         }
     }
 
+    /// What it takes in memory, without the directories in it.
+    fn memory_bytes(&self) -> u64 {
+        let entry_bytes = |(name, entry): &(Name, Entry)| {
+            let target = match entry {
+                Entry::Link(target) => TEXT_BYTES + target.len() as u64,
+                Entry::File { .. } | Entry::Folder(_) => 0,
+            };
+            size_of::<(Name, Entry)>() as u64 + TEXT_BYTES + name.as_str().len() as u64 + target
+        };
+        FOLDER_BYTES + self.entries.iter().map(entry_bytes).sum::<u64>()
+    }
+
     /// What is under one name.
     pub(super) fn get(&self, name: &str) -> Option<&Entry> {
         let found = self
@@ -302,157 +338,4 @@ impl Totals {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
-    use super::*;
-    use reapi::{DirectoryNode, FileNode, NodeProperties, SymlinkNode};
-    use store::DigestFunction;
-
-    pub(in crate::native) const FUNCTION: DigestFunction = DigestFunction::Blake3;
-
-    pub(in crate::native) fn blob(text: &str) -> Digest {
-        Digest::of(FUNCTION, text.as_bytes())
-    }
-
-    /// A tree as text: `name=content`, `name*=content` for programs, `name>target` for links,
-    /// directories by paths, `name/` for empty ones.
-    pub(in crate::native) fn tree(lines: &[&str]) -> Arc<Folder> {
-        let mut here = Directory::default();
-        let mut below: std::collections::BTreeMap<&str, Vec<&str>> = Default::default();
-        for line in lines {
-            let name_end = line.find(['=', '>']).unwrap_or(line.len());
-            if let Some(slash) = line[..name_end].find('/') {
-                let lines = below.entry(&line[..slash]).or_default();
-                if !line[slash + 1..].is_empty() {
-                    lines.push(&line[slash + 1..]);
-                }
-            } else if let Some((name, target)) = line.split_once('>') {
-                here.symlinks.push(SymlinkNode {
-                    name: Name::new(name).unwrap(),
-                    target: target.into(),
-                    properties: NodeProperties::default(),
-                });
-            } else {
-                let (name, content) = line.split_once('=').unwrap();
-                here.files.push(FileNode {
-                    name: Name::new(name.trim_end_matches('*')).unwrap(),
-                    digest: blob(content),
-                    is_executable: name.ends_with('*'),
-                    properties: NodeProperties::default(),
-                });
-            }
-        }
-        let mut children = Vec::new();
-        for (name, lines) in below {
-            let child = tree(&lines);
-            here.directories.push(DirectoryNode {
-                name: Name::new(name).unwrap(),
-                digest: child.digest,
-            });
-            children.push(child);
-        }
-        let digest = Digest::of(FUNCTION, &here.encode());
-        Arc::new(Folder::new(digest, here, children))
-    }
-
-    fn open_store() -> (Store, tempfile::TempDir) {
-        let dir = tempfile::tempdir().unwrap();
-        let options = store::Options { bytes_max: 1 << 30 };
-        let store = Store::open(&dir.path().join("store"), options).unwrap();
-        (store, dir)
-    }
-
-    fn put(store: &Store, directory: &Directory) -> Digest {
-        store.put(FUNCTION, &directory.encode()).unwrap()
-    }
-
-    fn holding(children: &[(&str, Digest)]) -> Directory {
-        Directory {
-            directories: children
-                .iter()
-                .map(|(name, digest)| DirectoryNode {
-                    name: Name::new(name).unwrap(),
-                    digest: *digest,
-                })
-                .collect(),
-            ..Directory::default()
-        }
-    }
-
-    #[test]
-    fn a_tree_knows_what_it_holds() {
-        let tree = tree(&["a/b/c=123", "a/l>x", "d/", "e*=12345"]);
-        let totals = tree.totals;
-        assert_eq!((totals.entries, totals.file_bytes, totals.depth), (6, 8, 2));
-        assert_eq!(totals.path_bytes, 5);
-        assert_eq!(tree.get("l"), None);
-        let Some(Entry::Folder(a)) = tree.get("a") else {
-            panic!("{tree:?}")
-        };
-        assert_eq!(a.get("l"), Some(&Entry::Link("x".into())));
-    }
-
-    #[test]
-    fn everything_that_is_missing_is_told_at_once() {
-        let (store, _dir) = open_store();
-        let empty = put(&store, &Directory::default());
-        let (one, two) = (blob("one"), blob("two"));
-        let file = blob("file");
-        let with_file = Directory {
-            files: vec![FileNode {
-                name: Name::new("f").unwrap(),
-                digest: file,
-                is_executable: false,
-                properties: NodeProperties::default(),
-            }],
-            ..Directory::default()
-        };
-        let with_file = put(&store, &with_file);
-        let inner = put(
-            &store,
-            &holding(&[("w", with_file), ("x", one), ("y", empty)]),
-        );
-        let root = put(&store, &holding(&[("a", inner), ("b", two), ("c", one)]));
-        match Folders::default().load(&store, &root) {
-            Err(NoFolder::Missing(missing)) => assert_eq!(missing, [one, two, file]),
-            other => panic!("{other:?}"),
-        }
-    }
-
-    #[test]
-    fn a_bomb_is_found_without_walking_through_it() {
-        let (store, _dir) = open_store();
-        let mut digest = put(&store, &Directory::default());
-        for _ in 0..100 {
-            digest = put(&store, &holding(&[("a", digest), ("b", digest)]));
-        }
-        let folders = Folders::default();
-        let error = folders.load(&store, &digest).unwrap_err().to_string();
-        assert_eq!(error, "the input root has more than 500000 files");
-        for _ in 0..200 {
-            digest = put(&store, &holding(&[("a", digest)]));
-        }
-        let error = folders.load(&store, &digest).unwrap_err().to_string();
-        assert!(error.contains("200 levels"), "{error}");
-    }
-
-    #[test]
-    fn what_is_no_directory_is_named() {
-        let (store, _dir) = open_store();
-        let digest = store.put(FUNCTION, b"\xff\xff").unwrap();
-        let root = put(&store, &holding(&[("a", digest)]));
-        let error = Folders::default().load(&store, &root).unwrap_err();
-        let error = error.to_string();
-        assert!(error.contains(&digest.to_string()), "{error}");
-    }
-
-    #[test]
-    fn what_was_decoded_is_not_read_again() {
-        let (store, dir) = open_store();
-        let root = put(&store, &holding(&[]));
-        let folders = Folders::default();
-        let first = folders.load(&store, &root).unwrap();
-        drop((store, dir));
-        let (store, _dir) = open_store();
-        assert!(Arc::ptr_eq(&first, &folders.load(&store, &root).unwrap()));
-    }
-}
+pub(super) mod tests;

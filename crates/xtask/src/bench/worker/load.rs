@@ -21,37 +21,78 @@ use crate::control_group::ControlGroup;
 const CLIENTS: usize = 64;
 const ACTIONS: usize = 20_000;
 
+/// The worker's store: the smallest there may be.
+const STORE_SIZE: &str = "256M";
+
 /// Files of each action's input tree.
 const FILES: usize = 20;
 
 /// Most CPU time of the worker per action, in milliseconds.
 const CPU_MS_MAX: f64 = 8.0;
 
-/// How much more memory the worker may have at the end than after a quarter, in KiB. Its store's
-/// index grows with what is in the store: some hundred bytes for each blob.
-const GROWTH_KIB_MAX: u64 = 64 << 10;
+/// How much more memory the worker may have at the end than after a quarter of [`ACTIONS`], in
+/// KiB, however many there are.
+const GROWTH_KIB_MAX: u64 = 16 << 10;
+
+/// What is to be done.
+struct Ask {
+    actions: usize,
+    store_size: String,
+}
+
+impl Ask {
+    fn read(words: &[&str]) -> Result<Self, String> {
+        let mut ask = Self {
+            actions: ACTIONS,
+            store_size: STORE_SIZE.into(),
+        };
+        let mut words = words.iter();
+        while let Some(&word) = words.next() {
+            let value = words.next().ok_or(format!("{word} needs a value"))?;
+            match word {
+                "--actions" => {
+                    ask.actions = value.parse().map_err(|_| "--actions needs a number")?;
+                }
+                "--store-size" => ask.store_size = (*value).into(),
+                _ => return Err(format!("unknown option {word}")),
+            }
+        }
+        Ok(ask)
+    }
+}
 
 /// What all clients share.
 struct Shared {
     program: Vec<u8>,
+    actions: usize,
     next: Cell<usize>,
     done: RefCell<Vec<bool>>,
     command_micros: Cell<u128>,
-    /// Memory after a quarter.
+    /// Memory after a quarter of [`ACTIONS`].
     quarter_kib: Cell<u64>,
     pid: i32,
 }
 
-pub(crate) fn run() -> Result<(), String> {
+pub(crate) fn run(words: &[&str]) -> Result<(), String> {
+    let Ask {
+        actions,
+        store_size,
+    } = Ask::read(words)?;
     use_release_programs()?;
     let workspace = Workspace::new();
-    let server = Server::start_with(&workspace, Kind::Ours, &["--jobs", "4"], &[]);
+    let server = Server::start_with(
+        &workspace,
+        Kind::Ours,
+        &["--jobs", "4", "--store-size", &store_size],
+        &[],
+    );
     let group = ControlGroup::new(&server.port().to_string())?;
     group.take(server.pid())?;
     let shared = Rc::new(Shared {
         program: stand_in()?,
+        actions,
         next: Cell::new(0),
-        done: RefCell::new(vec![false; ACTIONS]),
+        done: RefCell::new(vec![false; actions]),
         command_micros: Cell::new(0),
         quarter_kib: Cell::new(0),
         pid: server.pid().as_raw_nonzero().get(),
@@ -60,14 +101,14 @@ pub(crate) fn run() -> Result<(), String> {
     block_on(clients(&server, &shared))?;
     let wall = start.elapsed().as_secs_f64();
     let own = group.cpu()?.saturating_sub(before).as_secs_f64() * 1000.0;
-    let own_ms = (own - shared.command_micros.get() as f64 / 1000.0) / ACTIONS as f64;
+    let own_ms = (own - shared.command_micros.get() as f64 / 1000.0) / actions as f64;
     let (quarter, end) = (shared.quarter_kib.get(), memory_kib(shared.pid)?);
     let lost = shared.done.borrow().iter().filter(|done| !**done).count();
     let runs = server.jobs_so_far();
-    println!("{ACTIONS} actions of {FILES} files each, {CLIENTS} clients, sent, run and fetched\n");
+    println!("{actions} actions of {FILES} files each, {CLIENTS} clients, sent, run and fetched\n");
     println!("lost                       {lost:>10}");
     println!("run                        {runs:>10}");
-    println!("actions per second         {:>10.0}", ACTIONS as f64 / wall);
+    println!("actions per second         {:>10.0}", actions as f64 / wall);
     println!("worker's CPU ms per action {own_ms:>10.2}");
     println!(
         "memory after a quarter     {:>8.1} MiB",
@@ -81,7 +122,7 @@ pub(crate) fn run() -> Result<(), String> {
         "\nworker-load lost={lost} run={runs} cpu_ms={own_ms:.2} quarter_kib={quarter} \
          end_kib={end}"
     );
-    if lost > 0 || runs != ACTIONS {
+    if lost > 0 || runs != actions {
         return Err("not every action was run once".into());
     }
     if end > quarter + GROWTH_KIB_MAX {
@@ -108,7 +149,7 @@ async fn clients(server: &Server, shared: &Rc<Shared>) -> Result<(), String> {
 async fn work(client: Client, shared: Rc<Shared>) -> Result<(), String> {
     loop {
         let number = shared.next.replace(shared.next.get() + 1);
-        if number >= ACTIONS {
+        if number >= shared.actions {
             return Ok(());
         }
         if number == ACTIONS / 4 {
