@@ -674,3 +674,71 @@ fn a_compiler_that_makes_something_else_on_a_worker_is_found_out_before_it_is_us
     remote(&workspace, "gcc -c a.c -o out/a.o");
     assert!(worker.jobs_so_far() >= 3);
 }
+
+/// The last failure that is kept, as `farcc explain --last-failure` tells it.
+fn last_failure(workspace: &Workspace) -> String {
+    let mut command = workspace.command(programs::farcc());
+    command.args(["explain", "--last-failure"]);
+    run(&mut command).success().stdout
+}
+
+#[test]
+fn a_compile_that_lacks_a_file_there_is_made_here_and_kept() {
+    let (workspace, _worker) = with_worker();
+    workspace.write("data.bin", "1234");
+    // The assembler puts the words together; the scan cannot.
+    workspace.write("hidden.c", "asm(\".inc\" \"bin \\\"data.bin\\\"\");\n");
+    let local = workspace.run("gcc -c hidden.c -o out/here.o").success();
+    assert_eq!(local.stderr, "");
+    let outcome = loud(&workspace, "gcc -c hidden.c -o out/there.o");
+    assert!(
+        outcome.stderr.contains("did not find a file"),
+        "{outcome:#?}"
+    );
+    let object = |name: &str| std::fs::read(workspace.src(name)).unwrap();
+    assert!(object("out/here.o") == object("out/there.o"));
+    let kept = last_failure(&workspace);
+    assert!(kept.contains("for a file that was not there"), "{kept}");
+    for part in ["hidden.c", "data.bin", "-c hidden.c -o out/there.o"] {
+        assert!(kept.contains(part), "{part}: {kept}");
+    }
+}
+
+/// Has GCC say that it has read one file more. Whether a list is written shows in whether there is one.
+const READING_PLUGIN: &str = "int plugin_is_GPL_compatible;\nextern void *parse_in;\n\
+    void add(void *, const char *) __asm__(\"_Z12deps_add_depP6mkdepsPKc\");\n\
+    void *list(void *) __asm__(\"_Z12cpp_get_depsP10cpp_reader\");\n\
+    void register_callback(const char *, int, void (*)(void *, void *), void *);\n\
+    static void end(void *a, void *b) { void *it = list(parse_in); if (it) add(it, \"surprise.h\"); }\n\
+    int plugin_init(void *a, void *b) { register_callback(\"it\", 5, end, 0); return !a + !b; }\n";
+
+#[test]
+fn a_compile_that_reads_there_what_the_scan_has_not_found_is_made_here_and_kept() {
+    let (workspace, _worker) = with_worker();
+    workspace.write("plugin.c", READING_PLUGIN);
+    workspace.write("surprise.h", "");
+    workspace
+        .run("gcc -shared -fPIC plugin.c -o plugin.so")
+        .silent_success();
+    for (line, names) in [
+        (
+            "gcc -fplugin=./plugin.so -c a.c -o out/a.o",
+            &["out/a.o"][..],
+        ),
+        (
+            "gcc -fplugin=./plugin.so -MMD -c a.c -o out/a.o",
+            &["out/a.o", "out/a.d"],
+        ),
+    ] {
+        workspace.run(line).success();
+        let expect = outputs(&workspace, names);
+        remove(&workspace, names);
+        let outcome = loud(&workspace, line);
+        let told = "read a file that the scan had not found";
+        assert!(outcome.stderr.contains(told), "{outcome:#?}");
+        assert_eq!(outputs(&workspace, names), expect, "{line}");
+        let kept = last_failure(&workspace);
+        assert!(kept.contains("read surprise.h on a worker"), "{kept}");
+        assert!(kept.contains(line.split_once(' ').unwrap().1), "{kept}");
+    }
+}

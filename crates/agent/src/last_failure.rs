@@ -1,5 +1,5 @@
-//! The last compile that failed on a worker for a file that it did not have, kept for whoever looks into it: either the
-//! source is wrong, or the scanner missed a file.
+//! The last compile that failed on a worker for a file that it did not have, or that read one there that the scan had not
+//! found, kept for whoever looks into it: either the source is wrong, or the scanner missed a file.
 
 use std::io;
 
@@ -14,15 +14,15 @@ pub fn last_failure_name() -> String {
     format!("last-failure-{}.txt", sys::realm::user_id())
 }
 
-/// Keeps everything that is needed to try it again.
-pub(crate) fn keep(job: &Job, action: &Prepared, answer: &Answer) -> io::Result<()> {
+/// Keeps everything that is needed to try it again. `what` the compile did, for a sentence.
+pub(crate) fn keep(job: &Job, action: &Prepared, answer: &Answer, what: &str) -> io::Result<()> {
     let path = job.settings.dir.join(last_failure_name());
     let temporary = path.with_extension("new");
-    std::fs::write(&temporary, text(job, action, answer))?;
+    std::fs::write(&temporary, text(job, action, answer, what))?;
     std::fs::rename(&temporary, &path)
 }
 
-fn text(job: &Job, action: &Prepared, answer: &Answer) -> String {
+fn text(job: &Job, action: &Prepared, answer: &Answer, what: &str) -> String {
     let request = &job.request;
     let words = std::iter::once(&request.compiler).chain(&request.args);
     let words: Vec<_> = words.map(|word| word.to_string_lossy()).collect();
@@ -41,7 +41,7 @@ fn text(job: &Job, action: &Prepared, answer: &Answer) -> String {
     inputs.sort_unstable();
     inputs.dedup();
     format!(
-        "{} failed on a worker for a file that was not there, and was compiled here instead.\n\
+        "{} {what}, and was compiled here instead.\n\
          If it compiles here, this is a bug of farcc; what follows helps to find it.\n\n\
          asked for: {}\nin: {}\n\n{}\nmessages there:\n{messages}\ninputs:\n{}",
         job.file,

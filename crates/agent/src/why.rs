@@ -51,6 +51,7 @@ reasons! {
     TextMessages, "text-messages", "the compiler spoke about preprocessed text, which it words otherwise than about the source";
     TerminalDiffers, "terminal-differs", "the compiler's messages may look different on this terminal";
     TooLarge, "too-large", "the preprocessed source is larger than a server accepts";
+    UnexpectedRead, "unexpected-read", "a worker's compiler read a file that the scan had not found; it is repeated here";
 }
 
 impl From<Why> for LocalReason {

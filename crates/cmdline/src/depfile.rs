@@ -3,6 +3,7 @@
 //! A server's compiler wrote into another file and for another target, and where lines are broken depends on the
 //! length of the target. So target and line breaks are made anew, by the rules of the two compilers.
 
+use std::borrow::Cow;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 
@@ -35,10 +36,7 @@ impl Dependency {
     #[must_use]
     pub fn rewrite(&self, text: &[u8], family: Family) -> Option<Vec<u8>> {
         let (rule, rest) = split_rule(text)?;
-        let colon = (0..rule.len()).find(|&at| {
-            let next = rule.get(at + 1);
-            rule[at] == b':' && next.is_none_or(|byte| b" \t\n\\".contains(byte))
-        })?;
+        let colon = end_of_targets(rule)?;
         let mut out = Vec::with_capacity(text.len() + 64);
         let mut column = 0;
         for target in &self.targets {
@@ -53,6 +51,63 @@ impl Dependency {
         out.extend_from_slice(rest);
         Some(out)
     }
+}
+
+/// What the first rule of a dependency file says behind its colon: names of files, as the compiler means them. Nothing
+/// if it is no dependency file. Names with a backslash are left out: compilers do not agree on how to write them.
+#[must_use]
+pub fn prerequisites(text: &[u8]) -> Vec<Cow<'_, [u8]>> {
+    let Some((rule, _)) = split_rule(text) else {
+        return Vec::new();
+    };
+    let Some(colon) = end_of_targets(rule) else {
+        return Vec::new();
+    };
+    let mut names = Vec::new();
+    let mut rest = &rule[colon + 1..];
+    loop {
+        let is_between = |byte: &u8| matches!(byte, b' ' | b'\t' | b'\n');
+        let start = rest.iter().position(|byte| !is_between(byte));
+        let Some(start) = start else { return names };
+        rest = &rest[start..];
+        if let Some(behind) = rest.strip_prefix(b"\\\n") {
+            rest = behind;
+            continue;
+        }
+        let mut end = 0;
+        while end < rest.len() && !is_between(&rest[end]) {
+            let is_escape = rest[end] == b'\\' && rest.get(end + 1) != Some(&b'\n');
+            end += if is_escape { 2 } else { 1 };
+        }
+        let (word, behind) = rest.split_at(end.min(rest.len()));
+        names.extend(unquoted(word));
+        rest = behind;
+    }
+}
+
+/// A word as it is meant. `None` with a backslash in the name.
+fn unquoted(word: &[u8]) -> Option<Cow<'_, [u8]>> {
+    if !word.iter().any(|byte| matches!(byte, b'\\' | b'$')) {
+        return Some(Cow::Borrowed(word));
+    }
+    let mut name = Vec::with_capacity(word.len());
+    let mut bytes = word.iter().copied();
+    while let Some(byte) = bytes.next() {
+        match byte {
+            b'\\' => name.push(bytes.next().filter(|byte| b" \t#:".contains(byte))?),
+            b'$' => name.push(bytes.next().filter(|byte| *byte == b'$')?),
+            _ => name.push(byte),
+        }
+    }
+    Some(Cow::Owned(name))
+}
+
+/// Where the colon behind a rule's targets is.
+fn end_of_targets(rule: &[u8]) -> Option<usize> {
+    (0..rule.len()).find(|&at| {
+        let is_end = |byte: &u8| matches!(byte, b' ' | b'\t' | b'\n' | b'\\');
+        rule[at] == b':' && rule.get(at + 1).is_none_or(is_end)
+    })
 }
 
 /// The first rule, without the end of its last line, and everything after it.

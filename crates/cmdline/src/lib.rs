@@ -45,6 +45,7 @@ mod why;
 mod words;
 
 pub use action::ActionCommand;
+pub use depfile::prerequisites;
 pub use deps::{Dependency, Target};
 pub use derive::{OutputFile, OutputKind};
 pub use files::FilesCommand;

@@ -71,7 +71,9 @@ fn last_failure(world: &World) -> Result<Exit, Error> {
     match std::fs::read_to_string(&path) {
         Ok(text) => report::print(&text)?,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            report::print("no compile has failed on a worker for a file that it did not have\n")?;
+            report::print(
+                "no compile has failed on a worker for a file that it did not have, or read another than it should\n",
+            )?;
         }
         Err(error) => return Err(Error::file("read", &path)(error)),
     }

@@ -93,8 +93,20 @@ impl<'a> Run<'a> {
             return Verdict::Host(HostFailure::Killed(answer.wait_status));
         }
         if answer.misses_file && self.job.settings.fallback {
-            self.note_missing(answer);
+            self.note_bug(answer, "failed on a worker for a file that was not there");
             return Verdict::Local(Why::MissingInput.into());
+        }
+        if let Some(file) = answer
+            .unexpected
+            .as_ref()
+            .filter(|_| self.job.settings.fallback)
+        {
+            let text = format!(
+                "read {} on a worker, which was not found by the scan",
+                file.display()
+            );
+            self.note_bug(answer, &text);
+            return Verdict::Local(Why::UnexpectedRead.into());
         }
         if self.is_worded_otherwise(answer) && self.job.settings.fallback {
             return Verdict::Local(Why::TextMessages.into());
@@ -121,9 +133,9 @@ impl<'a> Run<'a> {
     }
 
     /// What the scan was certain of was not so, or the source names a file that is nowhere: the compile here will tell.
-    fn note_missing(&self, answer: &Answer) {
+    fn note_bug(&self, answer: &Answer, what: &str) {
         let Some(action) = &self.action else { return };
-        let kept = last_failure::keep(self.job, action, answer);
+        let kept = last_failure::keep(self.job, action, answer, what);
         if let Err(error) = kept {
             let text = format!("the failure on the worker is not kept: {error}");
             self.job.log(LogLevel::Info, text);

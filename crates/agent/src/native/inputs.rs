@@ -5,13 +5,14 @@
 //! passes through, directories that options name (for `-Wmissing-include-dirs`), and those that outputs go to.
 
 use std::ffi::{OsStr, OsString};
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
 use reapi::{Entry, InputRoot, MerkleProblem};
 use scan::FileUse;
 
 use super::places::{NoPlace, Placed, Places, Way, way};
+use super::reads::Reads;
 use crate::scanning::{Found, stamp};
 
 /// Directories whose files the kernel makes up.
@@ -62,6 +63,8 @@ pub(crate) struct Inputs {
     pub(crate) root: InputRoot,
     /// Every file, some of them more than once.
     pub(crate) files: Vec<Arc<Placed>>,
+    /// What the compile is meant to read, if it tells what it has read.
+    pub(crate) reads: Option<Reads>,
 }
 
 impl Inputs {
@@ -70,6 +73,7 @@ impl Inputs {
         Self {
             root: InputRoot::new(),
             files: Vec::new(),
+            reads: None,
         }
     }
 
@@ -211,4 +215,32 @@ pub(crate) fn pwd<'a>(env: &'a [(OsString, OsString)], cwd: &Path) -> Option<&'a
     }
     let (named, real) = (std::fs::metadata(path).ok()?, std::fs::metadata(cwd).ok()?);
     ((named.dev(), named.ino()) == (real.dev(), real.ino())).then_some(path)
+}
+
+/// The way from a directory to a path, both absolute and real.
+pub(crate) fn relative(from: &Path, to: &Path) -> PathBuf {
+    let (mut from, mut to) = (from.components().peekable(), to.components().peekable());
+    while from.peek().is_some() && from.peek() == to.peek() {
+        from.next();
+        to.next();
+    }
+    let up = from.map(|_| Component::ParentDir);
+    up.chain(to).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ways_between_directories() {
+        let check = |from: &str, to: &str, expect: &str| {
+            assert_eq!(relative(Path::new(from), Path::new(to)), Path::new(expect));
+        };
+        check("/a/b", "/a/b/x.o", "x.o");
+        check("/a/b", "/a/b/c/x.o", "c/x.o");
+        check("/a/b", "/a/x.o", "../x.o");
+        check("/a/b", "/c/x.o", "../../c/x.o");
+        check("/", "/x.o", "x.o");
+    }
 }

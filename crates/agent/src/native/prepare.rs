@@ -6,7 +6,7 @@
 
 use std::collections::HashMap;
 use std::ffi::{OsStr, OsString};
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -17,9 +17,10 @@ use reapi::{
 use scan::{Doubt, FileUse, Why};
 use store::{Digest, DigestFunction};
 
-use super::inputs::{Inputs, Named, below_root, pwd};
+use super::inputs::{Inputs, Named, below_root, pwd, relative};
 use super::places::{Placed, Places};
 use super::probe::{Probe, Probes};
+use super::reads::Reads;
 use super::whole::WhyNot;
 use crate::scanning::{Compile, Found, Scanning};
 use crate::toolchain::{Call, Content, Node, Toolchain, Toolchains};
@@ -121,6 +122,8 @@ pub(crate) struct Prepared {
     pub(crate) installed: Arc<Installed>,
     /// How the command names each output, and how the user does.
     pub(crate) outputs: Vec<(String, OsString)>,
+    /// What it is meant to read, and who says what it has read; nothing where it reads one text.
+    pub(crate) reads: Option<Reads>,
     /// What a worker has to pass before it gets this.
     pub(crate) probe: Option<Arc<Probe>>,
     /// The result may be used again: it does not depend on the time.
@@ -244,6 +247,7 @@ impl Preparer {
             named: &order.command.named,
         };
         inputs.gather(&mut self.places, found, named)?;
+        inputs.reads = Some(Reads::new(order, found));
         let dates = found.scan.dates;
         let tells_time = dates.date || dates.time;
         let mut prepared = self.finish(order, inputs, installed, tells_time)?;
@@ -266,7 +270,11 @@ impl Preparer {
         for name in &order.command.outputs {
             outputs.extend(output(&mut inputs, &order.cwd, name)?);
         }
-        let command = command(order, &installed.toolchain, &outputs, tells_time)?.encode();
+        let mut command = command(order, &installed.toolchain, &outputs, tells_time)?;
+        if let Some(reads) = &mut inputs.reads {
+            reads.ask(&mut command)?;
+        }
+        let command = command.encode();
         let command: Bytes = command.into();
         let command_digest = Digest::of(self.function, &command);
         let root = inputs
@@ -291,6 +299,7 @@ impl Preparer {
             root,
             files: inputs.files,
             uses_precompiled: false,
+            reads: inputs.reads,
             probe: None,
             text: None,
             installed: Arc::clone(installed),
@@ -424,17 +433,6 @@ fn output(
     Ok(Some((text.to_owned(), name.to_owned())))
 }
 
-/// The way from a directory to a path, both absolute and real.
-fn relative(from: &Path, to: &Path) -> PathBuf {
-    let (mut from, mut to) = (from.components().peekable(), to.components().peekable());
-    while from.peek().is_some() && from.peek() == to.peek() {
-        from.next();
-        to.next();
-    }
-    let up = from.map(|_| Component::ParentDir);
-    up.chain(to).collect()
-}
-
 fn command(
     order: &Order,
     toolchain: &Toolchain,
@@ -504,17 +502,5 @@ mod tests {
     #[test]
     fn variables_are_sorted() {
         assert!(VARIABLES.is_sorted());
-    }
-
-    #[test]
-    fn ways_between_directories() {
-        let check = |from: &str, to: &str, expect: &str| {
-            assert_eq!(relative(Path::new(from), Path::new(to)), Path::new(expect));
-        };
-        check("/a/b", "/a/b/x.o", "x.o");
-        check("/a/b", "/a/b/c/x.o", "c/x.o");
-        check("/a/b", "/a/x.o", "../x.o");
-        check("/a/b", "/c/x.o", "../../c/x.o");
-        check("/", "/x.o", "x.o");
     }
 }

@@ -3,6 +3,7 @@
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io::Write;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -10,6 +11,7 @@ use reapi::{ActionResult, OutputText};
 use wire::{Destination, OutputFile};
 
 use super::prepare::Prepared;
+use super::reads::Reads;
 use super::worker::{NoResult, Worker};
 
 /// Parts of messages of compilers that say that a file is missing. Where a scan was certain, this should not be.
@@ -31,6 +33,8 @@ pub(crate) struct Answer {
     pub(crate) outputs: Vec<(Destination, Bytes)>,
     /// The compile failed for a file that it did not find.
     pub(crate) misses_file: bool,
+    /// It has read a file that the scan did not find.
+    pub(crate) unexpected: Option<PathBuf>,
     /// The compiler was killed.
     pub(crate) was_killed: bool,
     /// From the first byte sent to the last received.
@@ -51,16 +55,39 @@ pub(crate) async fn fetch(
         let Some(file) = result.files.iter().find(|file| file.path == *path) else {
             continue;
         };
-        let bytes = if file.contents.len() as u64 == file.digest.size_bytes {
-            file.contents.clone()
-        } else {
-            worker.fetch(&file.digest).await?
-        };
+        let bytes = contents(worker, file).await?;
         outputs.push((Destination::File(name.clone()), bytes));
     }
     let stdout = text(worker, &result.stdout).await?;
     let stderr = text(worker, &result.stderr).await?;
-    Ok(answer(result.exit_code, outputs, stdout, stderr))
+    let listed = listed(worker, prepared, result).await?;
+    let unexpected = prepared.unexpected(listed.as_ref(), &outputs);
+    let mut answer = answer(result.exit_code, outputs, stdout, stderr);
+    answer.unexpected = unexpected;
+    Ok(answer)
+}
+
+/// The list of what the compiler has read, if it has written one for us.
+async fn listed(
+    worker: &Worker,
+    prepared: &Prepared,
+    result: &ActionResult,
+) -> Result<Option<Bytes>, NoResult> {
+    let Some(path) = prepared.reads.as_ref().and_then(Reads::path) else {
+        return Ok(None);
+    };
+    match result.files.iter().find(|file| file.path == path) {
+        Some(file) => contents(worker, file).await.map(Some),
+        None => Ok(None),
+    }
+}
+
+async fn contents(worker: &Worker, file: &reapi::OutputFile) -> Result<Bytes, NoResult> {
+    if file.contents.len() as u64 == file.digest.size_bytes {
+        Ok(file.contents.clone())
+    } else {
+        worker.fetch(&file.digest).await
+    }
 }
 
 /// Puts an answer together.
@@ -88,6 +115,7 @@ pub(crate) fn answer(
         },
         outputs,
         misses_file,
+        unexpected: None,
         was_killed,
         took: Duration::ZERO,
     }

@@ -20,6 +20,7 @@ use wire::Destination;
 
 use super::prepare::{Prepared, Source};
 use super::probe::Probe;
+use super::reads::Reads;
 use super::result::fetch;
 
 /// How often missing blobs are sent again for one action before the worker is taken for broken.
@@ -151,7 +152,9 @@ impl Worker {
             inline: prepared
                 .outputs
                 .iter()
-                .map(|(path, _)| path.clone())
+                .map(|(path, _)| path.as_str())
+                .chain(prepared.reads.as_ref().and_then(Reads::path))
+                .map(str::to_owned)
                 .collect(),
             ..Wanted::default()
         };
