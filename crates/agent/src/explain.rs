@@ -2,25 +2,37 @@
 
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
+use std::time::Duration;
 
 use cmdline::Invocation;
+use tokio::time::timeout;
 use wire::{Explain, JobRequest};
 
 use crate::native::Manifest;
 use crate::plan;
 use crate::serve::Agent;
 
+/// A compile that is under way is waited for so long before what was earlier is told.
+const SETTLE_MAX: Duration = Duration::from_secs(1);
+
 /// The answer to a question.
 pub(crate) async fn answer(agent: &Rc<Agent>, question: Explain) -> String {
     match question {
         Explain::Output(path) => {
             let path = PathBuf::from(path);
-            agent.history.explain(&path).unwrap_or_else(|| {
+            // Who has just seen its client end asks before the agent has.
+            let settled = timeout(SETTLE_MAX, agent.history.settled(&path)).await;
+            let now = match settled {
+                Ok(()) => String::new(),
+                Err(_) => format!("{}: is being compiled now; before that:\n", path.display()),
+            };
+            let past = agent.history.explain(&path).unwrap_or_else(|| {
                 format!(
                     "{}: the agent has not seen a compile of it since it was started\n",
                     path.display()
                 )
-            })
+            });
+            now + &past
         }
         Explain::Command(request) => of_command(agent, &request).await,
     }

@@ -6,6 +6,7 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
+use tokio::sync::Notify;
 use wire::JobRequest;
 use wire::event::Ended;
 
@@ -30,9 +31,29 @@ struct Past {
 #[derive(Debug, Default)]
 pub(crate) struct History {
     past: RefCell<HashMap<PathBuf, Past>>,
+    /// Compiles that have not ended, by output.
+    under_way: RefCell<HashMap<PathBuf, usize>>,
+    ended: Notify,
 }
 
 impl History {
+    /// A compile has begun; [`Self::note`] ends it.
+    pub(crate) fn begin(&self, output: &Path) {
+        let mut under_way = self.under_way.borrow_mut();
+        *under_way.entry(output.to_owned()).or_default() += 1;
+    }
+
+    /// Waits until no compile of an output is under way.
+    pub(crate) async fn settled(&self, output: &Path) {
+        loop {
+            let ended = self.ended.notified();
+            if !self.under_way.borrow().contains_key(output) {
+                return;
+            }
+            ended.await;
+        }
+    }
+
     /// Remembers how a compile ended.
     pub(crate) fn note(
         &self,
@@ -56,7 +77,15 @@ impl History {
             action,
             before,
         };
+        let mut under_way = self.under_way.borrow_mut();
+        if let Some(count) = under_way.get_mut(&output) {
+            *count -= 1;
+            if *count == 0 {
+                under_way.remove(&output);
+            }
+        }
         past.insert(output, past_now);
+        self.ended.notify_waiters();
     }
 
     /// The last compile of an output, in words; `None` if this agent has not seen one.
@@ -173,5 +202,28 @@ mod tests {
         let text = history.explain(&output).unwrap();
         assert!(text.contains("compiled on two"), "{text}");
         assert!(text.contains("gcc -c a.c"), "{text}");
+    }
+
+    #[tokio::test]
+    async fn compiles_under_way_are_waited_for() {
+        let history = History::default();
+        let output = PathBuf::from("/w/a.o");
+        history.settled(&output).await;
+        history.begin(&output);
+        history.begin(&output);
+        for _ in 0..2 {
+            tokio::select! {
+                biased;
+                () = history.settled(&output) => panic!("one has not ended"),
+                () = std::future::ready(()) => {}
+            }
+            history.note(
+                output.clone(),
+                &JobRequest::default(),
+                Ended::default(),
+                None,
+            );
+        }
+        history.settled(&output).await;
     }
 }

@@ -109,7 +109,11 @@ async fn story(job: &Job, inbox: &mut Inbox) -> io::Result<()> {
     }
     // What does the command line ask for, and may it leave this machine?
     let asked = plan::understand(&job.request, &job.agent.compilers);
-    job.made.borrow_mut().0 = explain::output_of(&job.request, &asked.invocation);
+    let output = explain::output_of(&job.request, &asked.invocation);
+    if let Some(output) = &output {
+        job.agent.history.begin(output);
+    }
+    job.made.borrow_mut().0 = output;
     if let (Err(local), Err(_)) = (&asked.stock, &asked.native) {
         return stay(job, &hosts, local.clone()).await;
     }
