@@ -15,7 +15,7 @@ use e2e::server::Server;
 use e2e::workspace::Workspace;
 use scan_check::units::{self, Unit};
 
-use crate::cargo::{Profile, use_programs};
+use crate::cargo::use_debug_programs;
 use compile::{Difference, Pair};
 use outcomes::Outcomes;
 
@@ -43,7 +43,7 @@ pub(crate) fn run(words: &[&str]) -> Result<(), String> {
     let units = units(&ask)?;
     println!("==> building farcc");
     // Nothing is timed here, and this builds sooner.
-    use_programs(Profile::Debug)?;
+    use_debug_programs()?;
     let (totals, differences) = compare_all(&ask, &units)?;
     for line in differences.iter().take(SHOWN_MAX) {
         println!("{line}");

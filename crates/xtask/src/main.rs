@@ -55,6 +55,7 @@ Tasks:
                     the same on the trees of docs/scan.md, fetched and built if they are not there
   identity COMPILE_COMMANDS_JSON [--sample N] [--compiler PROGRAM] [--add OPTIONS]
                     compile each unit here and on workers without a compiler, compare every byte
+  build             build for release: target/dist/distcc and target/dist/farcc
   dist DIR          build for release and install into DIR, for packagers
 ";
 
@@ -79,6 +80,7 @@ fn main() -> ExitCode {
         ["bench", "worker-load", ref rest @ ..] => bench::worker::run_load(rest),
         ["scan-check", ref words @ ..] => scan_check::run(words),
         ["identity", ref words @ ..] => identity::run(words),
+        ["build"] => dist::build(),
         ["dist", dir] => dist::run(dir),
         ["--help" | "-h" | "help"] => {
             print!("{USAGE}");
