@@ -6,7 +6,7 @@ use std::ffi::OsString;
 use std::time::{Duration, Instant};
 
 use agent::scanning::find_compiler;
-use agent::toolchain::{Call, NoToolchain, Toolchains};
+use agent::toolchain::{Call, NoToolchain, Sources, Toolchains};
 use store::DigestFunction;
 
 /// How often a known toolchain is asked for.
@@ -26,6 +26,7 @@ fn main() -> Result<(), NoToolchain> {
         args: &args,
         cwd: &std::env::current_dir().unwrap_or_default(),
         env: &env,
+        sources: Sources::Any,
     };
     let toolchains = Toolchains::new(DigestFunction::Sha256, None);
     let start = Instant::now();

@@ -30,6 +30,17 @@ impl Language {
         }
     }
 
+    /// The argument of `-x` for a source.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::C => "c",
+            Self::Cxx => "c++",
+            Self::ObjC => "objective-c",
+            Self::ObjCxx => "objective-c++",
+        }
+    }
+
     /// The argument of `-x` for a preprocessed source.
     #[must_use]
     pub fn preprocessed_name(self) -> &'static str {

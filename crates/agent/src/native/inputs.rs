@@ -5,13 +5,14 @@
 //! passes through, directories that options name (for `-Wmissing-include-dirs`), and those that outputs go to.
 
 use std::ffi::{OsStr, OsString};
+use std::fs;
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
 use reapi::{Entry, InputRoot, MerkleProblem};
 use scan::FileUse;
 
-use super::places::{NoPlace, Placed, Places, Way, way};
+use super::places::{NoPlace, Placed, Places, Way};
 use super::reads::Reads;
 use crate::scanning::{Found, stamp};
 
@@ -94,33 +95,33 @@ impl Inputs {
             self.file(places, file)?;
         }
         for path in &found.scan.probed {
-            let meta = std::fs::metadata(path).map_err(|error| NoPlace::Unreadable {
+            let meta = fs::metadata(path).map_err(|error| NoPlace::Unreadable {
                 path: path.to_path_buf(),
                 why: error.to_string(),
             })?;
             if meta.is_dir() {
-                self.directory(path)?;
+                self.directory(places, path, Some(&meta))?;
             } else {
                 self.placed(places, path, stamp(&meta))?;
             }
         }
-        self.named(named)
+        self.named(places, named)
     }
 
     /// Adds the directories that a compile names.
     ///
     /// # Errors
     /// The way to one leads in a circle, or a name is no text.
-    pub(crate) fn named(&mut self, named: Named<'_>) -> Result<(), NoInputs> {
-        self.directory(named.cwd)?;
-        if let Some(pwd) = named.pwd {
-            self.directory(pwd)?;
+    pub(crate) fn named(&mut self, places: &mut Places, named: Named<'_>) -> Result<(), NoInputs> {
+        for path in [Some(named.cwd), named.pwd].into_iter().flatten() {
+            self.directory(places, path, fs::metadata(path).ok().as_ref())?;
         }
         for word in named.named {
             let path = named.cwd.join(word);
-            if path.is_dir() {
-                self.directory(&path)?;
-            }
+            match fs::metadata(&path) {
+                Ok(meta) if meta.is_dir() => self.directory(places, &path, Some(&meta))?,
+                _ => continue,
+            };
         }
         Ok(())
     }
@@ -130,8 +131,12 @@ impl Inputs {
             Some(stamp) => self.placed(places, file.path(), stamp),
             // Every input root has it.
             None if file.path() == Path::new("/dev/null") => Ok(()),
-            None if file.path().is_dir() => self.directory(file.path()).map(|_| ()),
-            None => Err(NoInputs::Special(file.path().to_owned())),
+            None => match fs::metadata(file.path()) {
+                Ok(meta) if meta.is_dir() => {
+                    self.directory(places, file.path(), Some(&meta)).map(drop)
+                }
+                _ => Err(NoInputs::Special(file.path().to_owned())),
+            },
         }
     }
 
@@ -151,14 +156,19 @@ impl Inputs {
         Ok(())
     }
 
-    /// Makes sure that a directory is there, and tells its real path.
+    /// Makes sure that a directory is there, and tells the way to it. `seen` is what is there, if anything.
     ///
     /// # Errors
     /// The way leads in a circle, or a name is no text.
-    pub(crate) fn directory(&mut self, path: &Path) -> Result<PathBuf, NoInputs> {
-        let way = way(path)?;
+    pub(crate) fn directory(
+        &mut self,
+        places: &mut Places,
+        path: &Path,
+        seen: Option<&fs::Metadata>,
+    ) -> Result<Arc<Way>, NoInputs> {
+        let way = places.directory(path, seen)?;
         self.way(&way, None)?;
-        Ok(way.place)
+        Ok(way)
     }
 
     /// Adds a file that the scanner has not seen, if it is there.
@@ -166,7 +176,7 @@ impl Inputs {
     /// # Errors
     /// It cannot be read.
     pub(crate) fn file_at(&mut self, places: &mut Places, path: &Path) -> Result<(), NoInputs> {
-        match std::fs::metadata(path) {
+        match fs::metadata(path) {
             Ok(meta) if meta.is_file() => self.placed(places, path, stamp(&meta)),
             _ => Ok(()),
         }
@@ -213,7 +223,7 @@ pub(crate) fn pwd<'a>(env: &'a [(OsString, OsString)], cwd: &Path) -> Option<&'a
     if !path.is_absolute() || path == cwd {
         return None;
     }
-    let (named, real) = (std::fs::metadata(path).ok()?, std::fs::metadata(cwd).ok()?);
+    let (named, real) = (fs::metadata(path).ok()?, fs::metadata(cwd).ok()?);
     ((named.dev(), named.ino()) == (real.dev(), real.ino())).then_some(path)
 }
 

@@ -11,8 +11,9 @@ use bytes::Bytes;
 use reapi::Command;
 use store::Digest;
 
+use super::installed::Installed;
 use super::places::Placed;
-use super::prepare::{Installed, Prepared};
+use super::prepare::Prepared;
 
 /// Files that are named in an explanation of what changed.
 const NAMED_MAX: usize = 20;

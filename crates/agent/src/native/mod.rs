@@ -6,11 +6,14 @@
 //! ```
 //!
 //! A compile becomes an *action*: a command, and an input root that mirrors this machine (`prepare`, from `places` and
-//! `inputs`, on the thread of `service`). A result that is known already is taken from the `cache`. Where that cannot be, `whole` says why and what is done instead. What the compiler says that it has read is
-//! compared with what it was meant to (`reads`). What is not known here: when and on which host a job runs (`place`), and what happens when a host fails (`distribute`).
+//! `inputs`, on the thread of `service`). A result that is known already is taken from the `cache`. Where that cannot be,
+//! `whole` says why and what is done instead. What the compiler says that it has read is compared with what it was meant
+//! to (`reads`). What is not known here: when and on which host a job runs (`place`), and what happens when a host fails
+//! (`distribute`).
 
 mod cache;
 mod inputs;
+mod installed;
 mod manifest;
 mod places;
 mod prepare;

@@ -8,7 +8,7 @@
 use std::collections::HashMap;
 use std::fs::{self, File};
 use std::io::{self, Read};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -74,6 +74,9 @@ pub(crate) enum NoPlace {
     Circle(PathBuf),
 }
 
+/// What is at the end of a way: device and inode.
+type Identity = (u64, u64);
+
 /// All files met.
 #[derive(Debug)]
 pub(crate) struct Places {
@@ -81,6 +84,8 @@ pub(crate) struct Places {
     files: HashMap<Arc<Path>, Arc<Placed>>,
     /// Content by the file's stamp: one file may have several paths.
     digests: HashMap<Stamp, Digest>,
+    /// Ways to directories, each with the directory that it led to.
+    directories: HashMap<Box<Path>, (Identity, Arc<Way>)>,
 }
 
 impl Places {
@@ -89,7 +94,35 @@ impl Places {
             function,
             files: HashMap::new(),
             digests: HashMap::new(),
+            directories: HashMap::new(),
         }
+    }
+
+    /// The way to something that is not a file of the compile. `seen` is what is there, if anything.
+    ///
+    /// # Errors
+    /// The links lead in a circle.
+    pub(crate) fn directory(
+        &mut self,
+        path: &Path,
+        seen: Option<&fs::Metadata>,
+    ) -> Result<Arc<Way>, NoPlace> {
+        let Some(meta) = seen else {
+            return way(path).map(Arc::new);
+        };
+        let there = (meta.dev(), meta.ino());
+        if let Some((known, way)) = self.directories.get(path)
+            && *known == there
+        {
+            return Ok(Arc::clone(way));
+        }
+        let way = Arc::new(way(path)?);
+        if self.directories.len() >= PATHS_MAX {
+            self.forget();
+        }
+        self.directories
+            .insert(path.into(), (there, Arc::clone(&way)));
+        Ok(way)
     }
 
     /// The file at a path, which the scanner has seen with this stamp.
@@ -141,6 +174,7 @@ impl Places {
     pub(crate) fn forget(&mut self) {
         self.files.clear();
         self.digests.clear();
+        self.directories.clear();
     }
 }
 

@@ -6,24 +6,24 @@
 
 use std::collections::HashMap;
 use std::ffi::{OsStr, OsString};
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
 use cmdline::{ActionCommand, Family, Invocation};
-use reapi::{
-    Action, Command, Entry, InputRoot, MerkleTree, OutputKind, OutputPath, Platform, RelativePath,
-};
+use reapi::{Action, Command, MerkleTree, OutputKind, OutputPath, Platform, RelativePath};
 use scan::{Doubt, FileUse, Why};
 use store::{Digest, DigestFunction};
 
 use super::inputs::{Inputs, Named, below_root, pwd, relative};
+use super::installed::Installed;
 use super::places::{Placed, Places};
 use super::probe::{Probe, Probes};
 use super::reads::Reads;
 use super::whole::WhyNot;
 use crate::scanning::{Compile, Found, Scanning};
-use crate::toolchain::{Call, Content, Node, Toolchain, Toolchains};
+use crate::toolchain::{Call, Sources, Toolchain, Toolchains};
 
 /// Asks for the input root as `/`.
 const ROOT_PROPERTY: (&str, &str) = ("InputRootAbsolutePath", "/");
@@ -78,6 +78,10 @@ impl Order {
             args: self.invocation.args(),
             cwd: &self.cwd,
             env: &self.env,
+            sources: self
+                .invocation
+                .language()
+                .map_or(Sources::Assembler, Sources::Of),
         }
     }
 }
@@ -89,16 +93,6 @@ pub(crate) enum Source {
     Bytes(Bytes),
     /// In a file of this machine, which may have changed since.
     File(PathBuf),
-}
-
-/// A toolchain as part of an input root.
-#[derive(Debug)]
-pub(crate) struct Installed {
-    pub(crate) toolchain: Arc<Toolchain>,
-    /// An input root of nothing else.
-    tree: Arc<MerkleTree>,
-    /// Its files, by digest.
-    pub(crate) files: HashMap<Digest, Source>,
 }
 
 /// A compile that a worker can run.
@@ -223,12 +217,18 @@ impl Preparer {
         order: &Order,
     ) -> Result<Arc<Installed>, WhyNot> {
         let toolchain = toolchains.identify(&order.call())?;
-        if let Some(known) = self.installed.get(&toolchain.digest())
-            && Arc::ptr_eq(&known.toolchain, &toolchain)
-        {
-            return Ok(Arc::clone(known));
-        }
-        let installed = Arc::new(Installed::new(toolchain, self.function)?);
+        let installed = match self.installed.get(&toolchain.digest()) {
+            Some(known) if Arc::ptr_eq(&known.toolchain, &toolchain) => {
+                return Ok(Arc::clone(known));
+            }
+            // The same files, called in another way.
+            Some(known) => Arc::new(Installed {
+                toolchain,
+                tree: Arc::clone(&known.tree),
+                files: Arc::clone(&known.files),
+            }),
+            None => Arc::new(Installed::new(toolchain, self.function)?),
+        };
         self.installed
             .insert(installed.toolchain.digest(), Arc::clone(&installed));
         Ok(installed)
@@ -268,7 +268,7 @@ impl Preparer {
         }
         let mut outputs = Vec::with_capacity(order.command.outputs.len());
         for name in &order.command.outputs {
-            outputs.extend(output(&mut inputs, &order.cwd, name)?);
+            outputs.extend(output(&mut inputs, &mut self.places, &order.cwd, name)?);
         }
         let mut command = command(order, &installed.toolchain, &outputs, tells_time)?;
         if let Some(reads) = &mut inputs.reads {
@@ -306,63 +306,6 @@ impl Preparer {
             outputs,
             may_be_kept,
         })
-    }
-}
-
-impl Installed {
-    fn new(
-        toolchain: Arc<Toolchain>,
-        function: DigestFunction,
-    ) -> Result<Self, super::inputs::NoInputs> {
-        let files = toolchain
-            .entries()
-            .iter()
-            .filter_map(|entry| match &entry.node {
-                Node::File {
-                    digest, content, ..
-                } => {
-                    let source = match content {
-                        Content::Disk => Source::File(entry.path.clone()),
-                        Content::Bytes(bytes) => Source::Bytes(Bytes::copy_from_slice(bytes)),
-                    };
-                    Some((*digest, source))
-                }
-                Node::Link { .. } | Node::Dir => None,
-            })
-            .collect();
-        let tree = Self::tree(&toolchain, function)?;
-        Ok(Self {
-            toolchain,
-            tree,
-            files,
-        })
-    }
-
-    fn tree(
-        toolchain: &Toolchain,
-        function: DigestFunction,
-    ) -> Result<Arc<MerkleTree>, super::inputs::NoInputs> {
-        let mut root = InputRoot::new();
-        for entry in toolchain.entries() {
-            let path = below_root(&entry.path)?;
-            match &entry.node {
-                Node::File {
-                    digest, executable, ..
-                } => root.add(
-                    path,
-                    Entry::File {
-                        digest: *digest,
-                        is_executable: *executable,
-                    },
-                )?,
-                Node::Link { target } => {
-                    let target = super::inputs::text(target)?.to_owned();
-                    root.add(path, Entry::Symlink { target })?;
-                }
-                Node::Dir => root.add_directory(path)?,
-            }
-        }
-        Ok(root.build(function)?)
     }
 }
 
@@ -412,6 +355,7 @@ fn precompiled(found: &Found) -> Option<&FileUse> {
 /// One output: how the command names it and how the user does. `None` for what is no file of the compile's own.
 fn output(
     inputs: &mut Inputs,
+    places: &mut Places,
     cwd: &Path,
     name: &OsStr,
 ) -> Result<Option<(String, OsString)>, WhyNot> {
@@ -422,11 +366,10 @@ fn output(
     let (Some(parent), Some(last)) = (path.parent(), path.file_name()) else {
         return Err(WhyNot::Output(name.to_owned()));
     };
-    if !parent.is_dir() {
-        return Err(WhyNot::Output(name.to_owned()));
-    }
-    let parent = inputs.directory(parent)?;
-    let relative = relative(cwd, &parent.join(last));
+    let meta = fs::metadata(parent).ok().filter(fs::Metadata::is_dir);
+    let meta = meta.ok_or_else(|| WhyNot::Output(name.to_owned()))?;
+    let way = inputs.directory(places, parent, Some(&meta))?;
+    let relative = relative(cwd, &way.place.join(last));
     let text = relative
         .to_str()
         .ok_or_else(|| WhyNot::Output(name.to_owned()))?;

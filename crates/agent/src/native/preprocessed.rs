@@ -60,17 +60,21 @@ impl Preparer {
         let digest = Digest::of(self.function, &text);
 
         let mut inputs = Inputs::new();
-        inputs.named(Named {
-            cwd: &order.cwd,
-            pwd: pwd(&order.env, &order.cwd),
-            named: &order.command.named,
-        })?;
+        inputs.named(
+            &mut self.places,
+            Named {
+                cwd: &order.cwd,
+                pwd: pwd(&order.env, &order.cwd),
+                named: &order.command.named,
+            },
+        )?;
         let source = order.invocation.source().unwrap_or_default();
         let path = order.cwd.join(source);
         let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
             return Err(WhyNot::Word(source.to_owned()));
         };
-        let place = inputs.directory(parent)?.join(name);
+        let way = inputs.directory(&mut self.places, parent, None)?;
+        let place = way.place.join(name);
         let entry = Entry::File {
             digest,
             is_executable: false,

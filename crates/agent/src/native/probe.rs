@@ -14,7 +14,8 @@ use bytes::Bytes;
 use cmdline::Language;
 use store::Digest;
 
-use super::prepare::{Installed, Order, Prepared, Preparer};
+use super::installed::Installed;
+use super::prepare::{Order, Prepared, Preparer};
 use super::whole::WhyNot;
 use crate::inquiry::ask;
 use crate::scanning::Scanning;
@@ -78,7 +79,10 @@ impl Preparer {
             return known.clone().map_err(WhyNot::Probe);
         }
         let made = self.make_probe(scanning, order, installed);
-        let made = made.map(Arc::new).map_err(|why| why.to_string());
+        let made = made.map(Arc::new).map_err(|why| match why {
+            WhyNot::Probe(why) => why,
+            other => other.to_string(),
+        });
         self.probes.insert(digest, made.clone());
         made.map_err(WhyNot::Probe)
     }
@@ -122,6 +126,10 @@ fn source(language: Option<Language>) -> (&'static str, &'static str) {
 fn probe_order(order: &Order, source: &Path, object: &PathBuf) -> Result<Order, WhyNot> {
     let mut words = told_words(order.invocation.args());
     words.extend(OPTIONS.iter().map(OsString::from));
+    if let Some(language) = order.invocation.language() {
+        // `g++ -x c` would take the source for C++ by its name.
+        words.extend(["-x".into(), language.name().into()]);
+    }
     words.extend([source.into(), "-o".into(), object.into()]);
     let invocation = cmdline::parse(&words, order.invocation.driver(), &mut |_| None);
     let command = invocation

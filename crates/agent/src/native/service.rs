@@ -1,6 +1,7 @@
 //! The thread that prepares compiles: a scan takes a millisecond in which the event loop must not stand still, and what
 //! is known of files is worth most when all jobs share it.
 
+use std::fs;
 use std::path::PathBuf;
 use std::sync::mpsc;
 use std::sync::{Arc, OnceLock};
@@ -21,6 +22,9 @@ use crate::toolchain::Toolchains;
 /// How long a job waits for its turn and its scan: the first compile of a build also waits for its toolchain to be
 /// found and hashed.
 const PREPARE_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Digests of toolchains' files, so that the next agent need not read them again.
+const DIGESTS_FILE: &str = "toolchain-digests";
 
 type Found = Result<Ready, WhyNot>;
 
@@ -153,7 +157,10 @@ fn run(
             None
         }
     });
-    let toolchains = Toolchains::new(function, None);
+    // Without it, digests are found again by the next agent, and the test compile says what is wrong.
+    fs::create_dir_all(&probe_dir).unwrap_or_default();
+    let digests = probe_dir.join(DIGESTS_FILE);
+    let toolchains = Toolchains::new(function, Some(digests));
     let (mut scanning, mut preparer) = (Scanning::new(), Preparer::new(function, probe_dir));
     for work in work {
         match work {

@@ -237,7 +237,7 @@ impl Worker {
         if let Some((digest, text)) = &prepared.text {
             add(*digest, &|| Source::Bytes(text.clone()));
         }
-        for (digest, source) in &prepared.installed.files {
+        for (digest, source) in &*prepared.installed.files {
             add(*digest, &|| source.clone());
         }
         let (command, encoded) = &prepared.command;

@@ -9,13 +9,13 @@ use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::Command;
 
-use cmdline::Family;
+use cmdline::{Family, Language};
 
-use super::Call;
 use super::answer::{self, Answer};
 use super::call::Compiler;
 use super::why::NoToolchain;
 use super::words::Words;
+use super::{Call, Sources};
 use crate::inquiry;
 use crate::scanning::NOT_IN_QUESTIONS;
 
@@ -25,7 +25,7 @@ const SAFEGUARD: (&str, &str) = ("_DISTCC_SAFEGUARD", "1");
 /// Languages whose programs GCC is asked for besides C; it may have been built without any of them.
 const MORE_LANGUAGES: &[&str] = &["c++", "objective-c", "objective-c++"];
 
-/// Asks for every language that the compiler knows.
+/// Asks for the language of the compile, or for every one that the compiler knows.
 ///
 /// # Errors
 /// It does not answer, or is of no known family.
@@ -35,16 +35,30 @@ pub(super) fn ask(
     words: &Words,
 ) -> Result<Answer, NoToolchain> {
     let ask = |languages: &[&str]| ask_about(call, compiler, words, languages);
-    let mut answer = ask(&["c", "assembler-with-cpp"])?;
-    match answer.family {
+    let mut answer = ask(&first_question(call.sources))?;
+    match (answer.family, call.sources) {
         // One program for all languages, but other headers.
-        Family::Clang => answer.merge(ask(&["c++"])?),
-        Family::Gcc => {
+        (Family::Clang, Sources::Of(Language::Cxx)) => {
+            answer.merge(ask(&["c", "assembler-with-cpp"])?)
+        }
+        (Family::Clang, _) => answer.merge(ask(&["c++"])?),
+        (Family::Gcc, Sources::Any) => {
             let more = MORE_LANGUAGES.iter().filter_map(|name| ask(&[name]).ok());
             more.for_each(|more| answer.merge(more));
         }
+        (Family::Gcc, _) => {}
     }
     Ok(answer)
+}
+
+/// What a compiler is asked first, in the words of `-x`.
+fn first_question(sources: Sources) -> Vec<&'static str> {
+    match sources {
+        Sources::Any | Sources::Assembler | Sources::Of(Language::C) => {
+            vec!["c", "assembler-with-cpp"]
+        }
+        Sources::Of(language) => vec![language.name()],
+    }
 }
 
 fn ask_about(
@@ -75,8 +89,13 @@ fn ask_about(
 /// Where GCC looks for headers by itself, for those languages that it knows. Some of these directories have to exist
 /// even for a source without headers, for there is one that GCC includes on its own.
 pub(super) fn header_dirs(call: &Call<'_>, compiler: &Compiler, words: &Words) -> Vec<PathBuf> {
+    let languages = match call.sources {
+        Sources::Any => vec!["c", "c++"],
+        Sources::Assembler => vec!["assembler-with-cpp"],
+        Sources::Of(language) => vec![language.name()],
+    };
     let mut dirs = Vec::new();
-    for language in ["c", "c++"] {
+    for language in languages {
         let mut command = command(call, compiler, words);
         command.args(["-v", "-E", "-x", language, "/dev/null"]);
         let output = inquiry::ask(&mut command, b"");

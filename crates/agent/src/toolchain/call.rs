@@ -100,6 +100,7 @@ fn wrapper(real: &Path) -> Option<&'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::toolchain::Sources;
     use std::os::unix::fs::{PermissionsExt, symlink};
 
     struct World {
@@ -140,6 +141,7 @@ mod tests {
                 args: &[],
                 cwd: self.temp.path(),
                 env: &[("PATH".into(), dirs)],
+                sources: Sources::Any,
             })
         }
     }

@@ -17,7 +17,7 @@ use super::digests::Digests;
 use super::relied::Relied;
 use super::why::NoToolchain;
 use super::words::Words;
-use super::{Call, Toolchain, VARIABLES, identify, variable};
+use super::{Call, Sources, Toolchain, VARIABLES, identify, variable};
 
 /// Most command lines that are told apart; beyond that all answers are forgotten. A build has a handful.
 const KNOWN_MAX: usize = 512;
@@ -42,6 +42,7 @@ struct Key {
     compiler: OsString,
     path: PathBuf,
     words: Words,
+    sources: Sources,
     variables: Vec<Option<OsString>>,
     /// Only where something is relative to it.
     cwd: Option<PathBuf>,
@@ -70,6 +71,7 @@ impl Key {
             compiler: call.compiler.to_owned(),
             path: call.compiler_path.to_owned(),
             words: words.clone(),
+            sources: call.sources,
             variables: VARIABLES
                 .iter()
                 .map(|name| variable(call.env, name).map(OsStr::to_owned))

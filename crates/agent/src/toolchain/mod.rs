@@ -38,7 +38,7 @@ use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::path::Path;
 
-use cmdline::Family;
+use cmdline::{Family, Language};
 use store::Digest;
 
 pub use known::Toolchains;
@@ -77,6 +77,19 @@ const VARIABLES: &[&str] = &[
 /// Where the C library looks for programs when there is no `PATH` (`_CS_PATH`).
 const PATH_DEFAULT: &str = "/bin:/usr/bin";
 
+/// What a toolchain has to be able to compile. GCC has a program of some thirty megabytes for each language, and most
+/// compiles need only one of them; Clang is one program.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub enum Sources {
+    /// Whatever the compiler can.
+    #[default]
+    Any,
+    /// Assembler, which is preprocessed by the program for C.
+    Assembler,
+    /// One language, with the assembler that its compiler runs.
+    Of(Language),
+}
+
 /// One compile, as far as it matters.
 #[derive(Debug, Clone, Copy)]
 pub struct Call<'a> {
@@ -90,6 +103,8 @@ pub struct Call<'a> {
     pub cwd: &'a Path,
     /// The environment, as far as the shim forwards it.
     pub env: &'a [(OsString, OsString)],
+    /// What is compiled.
+    pub sources: Sources,
 }
 
 /// A compiler with everything that it needs.

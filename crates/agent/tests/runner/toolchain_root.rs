@@ -10,7 +10,7 @@ use std::process::{Command, Output, Stdio};
 use std::sync::Arc;
 
 use agent::scanning::find_compiler;
-use agent::toolchain::{Call, Content, Entry, NoToolchain, Node, Toolchain, Toolchains};
+use agent::toolchain::{Call, Content, Entry, NoToolchain, Node, Sources, Toolchain, Toolchains};
 use store::{Digest, DigestFunction};
 
 /// Enters a root as an ordinary user may: with namespaces of its own. Where `/proc` cannot be had, without.
@@ -25,6 +25,7 @@ pub(crate) struct Compiler {
     pub(crate) name: OsString,
     pub(crate) path: PathBuf,
     pub(crate) env: Vec<(OsString, OsString)>,
+    pub(crate) sources: Sources,
 }
 
 impl Compiler {
@@ -39,6 +40,7 @@ impl Compiler {
             name: name.into(),
             path,
             env: vec![("PATH".into(), search)],
+            sources: Sources::Any,
         })
     }
 
@@ -60,6 +62,7 @@ impl Compiler {
             args,
             cwd,
             env: &self.env,
+            sources: self.sources,
         })
     }
 
