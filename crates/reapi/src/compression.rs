@@ -166,15 +166,12 @@ impl Packer {
     fn step(
         &mut self,
         out: &mut Vec<u8>,
-        run: impl FnOnce(&mut Encoder<'static>, &mut OutBuffer<'_, [u8]>) -> io::Result<usize>,
+        run: impl FnOnce(&mut Encoder<'static>, &mut OutBuffer<'_, Vec<u8>>) -> io::Result<usize>,
     ) -> io::Result<usize> {
         let start = out.len();
-        out.resize(start + PIECE_BYTES, 0);
-        let mut output = OutBuffer::around(&mut out[start..]);
-        let hint = run(&mut self.encoder, &mut output);
-        let written = output.pos();
-        out.truncate(start + written);
-        hint
+        out.reserve(PIECE_BYTES);
+        let mut output = OutBuffer::around_pos(out, start);
+        run(&mut self.encoder, &mut output)
     }
 }
 

@@ -15,6 +15,7 @@ mod cache;
 mod inputs;
 mod installed;
 mod manifest;
+mod packed;
 mod places;
 mod prepare;
 mod preprocessed;

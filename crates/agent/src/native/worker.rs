@@ -18,6 +18,7 @@ use store::Digest;
 use tokio::sync::OnceCell;
 use wire::Destination;
 
+use super::packed::PackedFiles;
 use super::prepare::{Prepared, Source};
 use super::probe::Probe;
 use super::reads::Reads;
@@ -59,6 +60,7 @@ type Verdict = Result<(), String>;
 #[derive(Debug)]
 pub(crate) struct Worker {
     client: Client,
+    packed: Rc<PackedFiles>,
     known: RefCell<HashSet<Digest>>,
     /// Held by whoever sends much, so that many jobs do not send the same.
     bulk: tokio::sync::Mutex<()>,
@@ -75,9 +77,10 @@ struct Blob {
 }
 
 impl Worker {
-    pub(crate) fn new(client: Client) -> Self {
+    pub(crate) fn new(client: Client, packed: Rc<PackedFiles>) -> Self {
         Self {
             client,
+            packed,
             known: RefCell::default(),
             bulk: tokio::sync::Mutex::new(()),
             proofs: RefCell::default(),
@@ -276,11 +279,7 @@ impl Worker {
             .partition(|blob| blob.digest.size_bytes <= batched_max);
         for blob in large {
             match &blob.source {
-                Source::File(path) => {
-                    let file = tokio::fs::File::open(path);
-                    let file = file.await.map_err(|_| NoResult::Changed(path.clone()))?;
-                    self.client.upload_stream(&blob.digest, file).await?;
-                }
+                Source::File(path) => self.send_large(&blob.digest, path).await?,
                 Source::Bytes(bytes) => {
                     let reader = io::Cursor::new(bytes.clone());
                     self.client.upload_stream(&blob.digest, reader).await?;
@@ -306,6 +305,20 @@ impl Worker {
             return Ok(());
         }
         self.send_batch(batch, traffic).await
+    }
+
+    async fn send_large(&self, digest: &Digest, path: &Path) -> Result<(), NoResult> {
+        if self.client.takes_packed()
+            && let Ok(blob) = self.packed.of(digest, path).await
+        {
+            let sent = self.client.upload_packed(digest, &blob).await;
+            if let Err(CallError::NotTaken { .. }) = &sent {
+                self.packed.forget(digest);
+            }
+            return Ok(sent?);
+        }
+        let file = File::open(path).map_err(|_| NoResult::Changed(path.to_owned()))?;
+        Ok(self.client.upload_stream(digest, file).await?)
     }
 
     async fn send_batch(

@@ -17,6 +17,7 @@ use store::DigestFunction;
 use tokio::sync::Mutex;
 use tokio::time::{Instant, timeout};
 
+use super::packed::PackedFiles;
 use super::worker::Worker;
 use crate::connect::{self, Resolver};
 use crate::failure::HostFailure;
@@ -57,6 +58,7 @@ pub(crate) struct Workers {
     function: DigestFunction,
     entries: RefCell<HashMap<HostId, Rc<Entry>>>,
     invocation: String,
+    packed: Rc<PackedFiles>,
 }
 
 impl Workers {
@@ -65,6 +67,7 @@ impl Workers {
             function,
             entries: RefCell::default(),
             invocation: std::process::id().to_string(),
+            packed: Rc::default(),
         }
     }
 
@@ -131,7 +134,7 @@ impl Workers {
         };
         match timeout(patience, greeted).await {
             Ok(Ok(client)) => {
-                let worker = Rc::new(Worker::new(client));
+                let worker = Rc::new(Worker::new(client, Rc::clone(&self.packed)));
                 worker.ask_slots().await;
                 entry.state.replace(State::Worker(Rc::clone(&worker)));
                 Ok(worker)

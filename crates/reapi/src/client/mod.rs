@@ -17,6 +17,7 @@ mod failure;
 mod results;
 mod status;
 mod upload;
+mod upload_stream;
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -41,6 +42,7 @@ pub use capabilities::Capabilities;
 use connection::Http2;
 pub use execute::{Executed, Wanted};
 pub use failure::CallError;
+pub use upload_stream::PackedBlob;
 
 /// Longest message that is taken from a server, in bytes. Some send more than gRPC's usual 4 MiB
 /// when outputs are inside of results.

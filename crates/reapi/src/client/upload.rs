@@ -1,22 +1,15 @@
 //! Blobs to the server: which are missing, small ones in batches, large ones as streams.
 
-use std::hash::{BuildHasher, RandomState};
-use std::sync::{Arc, OnceLock};
+use std::io;
 
-use bazel_remote_apis::google::bytestream::WriteResponse;
 use bytes::Bytes;
-use futures_core::Stream;
 use store::Digest;
-use tokio::io::{AsyncRead, AsyncReadExt};
 use tonic::Code;
 
 use super::{CallError, Client};
-use crate::compression::Packer;
 use crate::limits::{BATCH_BYTES_MAX, PIECE_BYTES};
 use crate::message::digest;
-use crate::proto::{BatchUpdate, BatchUpdateBlobsRequest, WriteRequest, re};
-use crate::resource::Encoding;
-use crate::steps::steps;
+use crate::proto::{BatchUpdate, BatchUpdateBlobsRequest, re};
 
 /// Most digests in one question about missing blobs; servers take 10,000.
 const ASKED_MAX: usize = 10_000;
@@ -70,7 +63,7 @@ impl Client {
         for (digest, data) in blobs {
             let more = data.len() + BLOB_OVERHEAD_BYTES;
             if more > bytes_max {
-                let from = std::io::Cursor::new(data);
+                let from = io::Cursor::new(data);
                 self.upload_stream(&digest, from).await?;
                 continue;
             }
@@ -126,134 +119,6 @@ impl Client {
             digest: Some(digest::to_message(digest)),
             data,
             compressor,
-        }
-    }
-
-    /// Sends one blob of any size, read and compressed as it goes.
-    ///
-    /// # Errors
-    /// The call failed, the bytes could not be read, or they are not those of the digest.
-    pub async fn upload_stream(
-        &self,
-        digest: &Digest,
-        from: impl AsyncRead + Send + Unpin + 'static,
-    ) -> Result<(), CallError> {
-        let resource = self.resource(digest);
-        let name = resource.upload_name(&self.shared.instance, &upload_name());
-        let unread = Arc::new(OnceLock::new());
-        let not_taken = |text: String| CallError::NotTaken {
-            digest: *digest,
-            text,
-        };
-        let packer = match resource.encoding {
-            Encoding::Identity => None,
-            Encoding::Zstd => Some(Packer::new().map_err(|error| not_taken(error.to_string()))?),
-        };
-        let sending = Sending {
-            from,
-            name: Some(name),
-            left: digest.size_bytes,
-            offset: 0,
-            packer,
-            unread: Arc::clone(&unread),
-        };
-        let path = "/google.bytestream.ByteStream/Write";
-        let answer: Result<WriteResponse, _> = self.client_stream(path, pieces(sending)).await;
-        if let Some(text) = unread.get() {
-            return Err(not_taken(String::clone(text)));
-        }
-        let committed = answer.map_err(|error| match error {
-            CallError::Refused(text) => not_taken(text),
-            error => error,
-        })?;
-        let committed = u64::try_from(committed.committed_size);
-        // Of compressed bytes, some servers count what was sent, some what it became, and -1 means
-        // that the blob was there already.
-        if resource.encoding == Encoding::Identity && committed != Ok(digest.size_bytes) {
-            return Err(CallError::Nonsense(format!(
-                "{committed:?} of {} bytes were taken",
-                digest.size_bytes
-            )));
-        }
-        Ok(())
-    }
-}
-
-/// A name that tells one upload from others of any client: a UUID, as the protocol wants it.
-fn upload_name() -> String {
-    // The standard library's hashers are seeded from the system's randomness.
-    let random = || RandomState::new().hash_one(std::process::id());
-    let (high, low) = (random(), random());
-    format!(
-        "{:08x}-{:04x}-4{:03x}-8{:03x}-{:012x}",
-        high >> 32,
-        (high >> 16) & 0xffff,
-        high & 0xfff,
-        low >> 52,
-        low & 0xffff_ffff_ffff
-    )
-}
-
-/// A blob on its way out.
-struct Sending<R> {
-    from: R,
-    /// Goes with the first message.
-    name: Option<String>,
-    /// Bytes still to be read.
-    left: u64,
-    /// Bytes sent, compressed or not.
-    offset: u64,
-    packer: Option<Packer>,
-    /// Why the bytes could not be read. The call ends then without its last message.
-    unread: Arc<OnceLock<String>>,
-}
-
-/// The requests that send a blob.
-fn pieces<R>(sending: Sending<R>) -> impl Stream<Item = WriteRequest> + Send + 'static
-where
-    R: AsyncRead + Send + Unpin + 'static,
-{
-    steps(Some(sending), |sending| async move {
-        let mut sending = sending?;
-        match sending.next_piece().await {
-            Ok((data, is_last)) => {
-                let request = WriteRequest {
-                    resource_name: sending.name.take().unwrap_or_default(),
-                    write_offset: i64::try_from(sending.offset).unwrap_or(i64::MAX),
-                    finish_write: is_last,
-                    data,
-                };
-                sending.offset += request.data.len() as u64;
-                Some((request, (!is_last).then_some(sending)))
-            }
-            Err(error) => {
-                drop(sending.unread.set(error.to_string()));
-                None
-            }
-        }
-    })
-}
-
-impl<R: AsyncRead + Unpin> Sending<R> {
-    /// The next bytes to send, and whether they are the last.
-    async fn next_piece(&mut self) -> std::io::Result<(Bytes, bool)> {
-        let mut packed = Vec::new();
-        loop {
-            let wanted = usize::try_from(self.left).unwrap_or(usize::MAX);
-            let mut piece = vec![0; wanted.min(PIECE_BYTES)];
-            self.from.read_exact(&mut piece).await?;
-            self.left -= piece.len() as u64;
-            let Some(packer) = &mut self.packer else {
-                return Ok((piece.into(), self.left == 0));
-            };
-            packer.push(&piece, &mut packed)?;
-            if self.left == 0 {
-                packer.finish(&mut packed)?;
-                return Ok((packed.into(), true));
-            }
-            if packed.len() >= PIECE_BYTES / 2 {
-                return Ok((packed.into(), false));
-            }
         }
     }
 }

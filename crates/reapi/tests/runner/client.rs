@@ -5,7 +5,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use reapi::client::{CallError, Caller, Client, Wanted};
+use reapi::client::{CallError, Caller, Client, PackedBlob, Wanted};
 use reapi::{Command, ExecuteError, OutputKind, OutputPath, RelativePath, Stage};
 use store::{Digest, DigestFunction};
 use tokio::io::DuplexStream;
@@ -95,6 +95,42 @@ async fn many_blobs_are_sent_in_batches_of_the_servers_size() {
             client.upload(blobs.clone()).await.unwrap();
             let missing = server.store.missing(blobs.iter().map(|(digest, _)| digest));
             assert_eq!(missing, []);
+        })
+        .await;
+}
+
+#[tokio::test]
+async fn a_blob_is_packed_once_for_all_servers() {
+    LocalSet::new()
+        .run_until(async {
+            let bytes = b"two words ".repeat(1 << 20);
+            let digest = Digest::of(DigestFunction::Sha256, &bytes);
+            let packed = PackedBlob::make(&digest, bytes.as_slice()).unwrap();
+            assert!(packed.packed_bytes() < bytes.len() as u64);
+            for _ in 0..2 {
+                let server = Server::start();
+                let client = connect(&server, DigestFunction::Sha256).await;
+                assert!(client.takes_packed());
+                client.upload_packed(&digest, &packed).await.unwrap();
+                let kept = server.store.read(&digest, 1 << 30).unwrap().unwrap();
+                assert!(kept == bytes);
+                let other = Digest::of(DigestFunction::Sha256, b"other");
+                let sent = client.upload_packed(&other, &packed).await;
+                assert!(matches!(sent, Err(CallError::NotTaken { .. })), "{sent:?}");
+            }
+        })
+        .await;
+}
+
+#[tokio::test]
+async fn what_cannot_be_read_is_told() {
+    LocalSet::new()
+        .run_until(async {
+            let server = Server::start();
+            let client = connect(&server, DigestFunction::Sha256).await;
+            let digest = Digest::of(DigestFunction::Sha256, &sample(6 << 20, 1));
+            let sent = client.upload_stream(&digest, &b"short"[..]).await;
+            assert!(matches!(sent, Err(CallError::NotTaken { .. })), "{sent:?}");
         })
         .await;
 }
