@@ -35,8 +35,37 @@ pub enum Found {
     Unreadable,
 }
 
+/// A moment for which several scans ask what is on disk.
+///
+/// Compiles that have all been asked for by some time may share a look at a file that was taken after it: each of them
+/// would have seen the same, had it been the one to look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Moment(u64);
+
+impl Moment {
+    /// Not shared: every scan looks by itself.
+    pub const OWN: Self = Self(0);
+
+    /// Another one than all before it.
+    #[must_use]
+    pub fn next(self) -> Self {
+        Self(self.0.wrapping_add(1).max(1))
+    }
+
+    /// Whether what was seen at one stands for what would be seen at the other.
+    #[must_use]
+    pub fn is_shared_with(self, other: Self) -> bool {
+        self == other && self != Self::OWN
+    }
+}
+
 /// A file system. Every path given to it is absolute.
 pub trait Files {
+    /// The moment that is asked for.
+    fn moment(&self) -> Moment {
+        Moment::OWN
+    }
+
     /// Looks at a path. The second value says whether the stamp is settled: old enough that a later change is bound
     /// to give another stamp. An answer that is not settled is never used in a later scan.
     fn look(&mut self, path: &Path) -> (Found, bool);
@@ -49,6 +78,10 @@ pub trait Files {
 }
 
 impl<F: Files + ?Sized> Files for &mut F {
+    fn moment(&self) -> Moment {
+        (**self).moment()
+    }
+
     fn look(&mut self, path: &Path) -> (Found, bool) {
         (**self).look(path)
     }

@@ -2,7 +2,7 @@
 //!
 //! Every path is a node with a number. Within one scan a node is looked at once. Between scans a path that was absent
 //! stays so as long as its directory is unchanged, which is looked at once for all that is missing in it; whatever
-//! exists is looked at again. A directory's *epoch* is a number that changes whenever the directory may have changed.
+//! exists is looked at again, unless both scans are of one [`Moment`]. A directory's *epoch* is a number that changes whenever the directory may have changed.
 //! Scans are numbered, and every node knows in which one it was last seen to be another: what an earlier scan concluded
 //! holds while that is not after it.
 
@@ -11,7 +11,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::files::{Files, Found, Stamp};
+use crate::files::{Files, Found, Moment, Stamp};
 use crate::hash::FastMap;
 use crate::names::{Name, Names};
 
@@ -30,8 +30,10 @@ struct Node {
     /// Where the compiler's spelling starts in `path`.
     cut: u32,
     parent: Option<NodeId>,
-    /// The scan that looked last.
+    /// The last scan that asked.
     checked: u32,
+    /// When it was looked at.
+    looked: Moment,
     /// The last scan that saw something else here than the scan before: another file, a directory, nothing.
     moved: u32,
     /// The same, or a file with another content.
@@ -133,6 +135,7 @@ impl Tree {
             cut,
             parent,
             checked: 0,
+            looked: Moment::OWN,
             moved: 0,
             changed: 0,
             found: Found::Absent,
@@ -175,6 +178,12 @@ impl Tree {
         if it.checked == self.scan {
             return it.found;
         }
+        let moment = files.moment();
+        if it.settled && it.looked.is_shared_with(moment) {
+            let it = &mut self.nodes[node.0 as usize];
+            it.checked = self.scan;
+            return it.found;
+        }
         let (known_absent, parent) = (it.absent_in, it.parent);
         // The directory is looked at before what is in it: a file that appears between the two is then at worst seen
         // with the older stamp of the directory, and looked for again by the next scan.
@@ -207,6 +216,7 @@ impl Tree {
             it.changed = self.scan;
         }
         it.checked = self.scan;
+        it.looked = moment;
         it.found = found;
         it.settled = settled;
         it.absent_in = if found == Found::Absent { above } else { None };
@@ -285,9 +295,14 @@ mod tests {
     struct Fake {
         at: BTreeMap<Vec<u8>, Found>,
         looks: usize,
+        moment: Moment,
     }
 
     impl Files for Fake {
+        fn moment(&self) -> Moment {
+            self.moment
+        }
+
         fn look(&mut self, path: &Path) -> (Found, bool) {
             self.looks += 1;
             (
@@ -352,6 +367,34 @@ mod tests {
         assert_eq!(tree.look(headers[2], &mut files), Found::File(stamp(4)));
         assert_eq!(tree.spelled(headers[2]), b"inc/sys/c.h");
         assert_eq!(&**tree.path(headers[2]), Path::new("/w/inc/sys/c.h"));
+    }
+
+    #[test]
+    fn scans_of_one_moment_share_looks() {
+        let (mut names, mut tree, mut files) = (Names::new(), Tree::new(), Fake::default());
+        files.at.insert(b"/w".to_vec(), Found::Dir(stamp(9)));
+        files.at.insert(b"/w/a.h".to_vec(), Found::File(stamp(1)));
+        let there = tree.root(b"/w", b"a.h", &mut names);
+        let missing = tree.root(b"/w", b"b.h", &mut names);
+        let mut look = |files: &mut Fake| {
+            tree.start_scan();
+            files.looks = 0;
+            let found = (tree.look(there, files), tree.look(missing, files));
+            (found, files.looks)
+        };
+        files.moment = Moment::OWN.next();
+        let first = (Found::File(stamp(1)), Found::Absent);
+        assert_eq!(look(&mut files), (first, 3));
+        assert_eq!(look(&mut files), (first, 0));
+        files.at.insert(b"/w/a.h".to_vec(), Found::File(stamp(2)));
+        files.at.insert(b"/w/b.h".to_vec(), Found::File(stamp(3)));
+        files.at.insert(b"/w".to_vec(), Found::Dir(stamp(8)));
+        files.moment = files.moment.next();
+        let second = (Found::File(stamp(2)), Found::File(stamp(3)));
+        assert_eq!(look(&mut files), (second, 3));
+        files.moment = Moment::OWN;
+        assert_eq!(look(&mut files).1, 2);
+        assert_eq!(look(&mut files).1, 2, "nothing is shared");
     }
 
     #[test]

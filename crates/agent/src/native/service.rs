@@ -160,9 +160,31 @@ fn run(
     // Without it, digests are found again by the next agent, and the test compile says what is wrong.
     fs::create_dir_all(&probe_dir).unwrap_or_default();
     let digests = probe_dir.join(DIGESTS_FILE);
-    let toolchains = Toolchains::new(function, Some(digests));
-    let (mut scanning, mut preparer) = (Scanning::new(), Preparer::new(function, probe_dir));
-    for work in work {
+    let mut desk = Desk {
+        cache,
+        toolchains: Toolchains::new(function, Some(digests)),
+        scanning: Scanning::new(),
+        preparer: Preparer::new(function, probe_dir),
+    };
+    while let Ok(first) = work.recv() {
+        let waiting: Vec<Work> = std::iter::once(first).chain(work.try_iter()).collect();
+        // All of these have been ordered by now, so they may share what is looked at from now on.
+        desk.scanning.begin_moment();
+        desk.toolchains.begin_moment();
+        waiting.into_iter().for_each(|work| desk.take(work));
+    }
+}
+
+/// What the thread works with.
+struct Desk {
+    cache: Option<Cache>,
+    toolchains: Toolchains,
+    scanning: Scanning,
+    preparer: Preparer,
+}
+
+impl Desk {
+    fn take(&mut self, work: Work) {
         match work {
             // A job that is gone needs no answer.
             Work::Prepare { answer, .. } if answer.is_closed() => {}
@@ -170,39 +192,39 @@ fn run(
                 order,
                 may_be_kept,
                 answer,
-            } => {
-                let prepared = preparer.prepare(&mut scanning, &toolchains, &order);
-                let ready = prepared.and_then(|mut prepared| {
-                    let cache = cache.as_ref().filter(|_| may_be_kept);
-                    let kept = cache.and_then(|cache| cache.get(&prepared));
-                    if kept.is_none() {
-                        preparer.prove(&mut scanning, &order, &mut prepared)?;
-                    }
-                    Ok(Ready {
-                        prepared: Arc::new(prepared),
-                        kept,
-                    })
-                });
-                drop(answer.send(ready));
-            }
+            } => drop(answer.send(self.prepare(&order, may_be_kept))),
             Work::PrepareText { answer, .. } if answer.is_closed() => {}
             Work::PrepareText {
                 order,
                 text,
                 answer,
-            } => {
-                let prepared = preparer.prepare_text(&toolchains, &order, &text);
-                let ready = prepared.and_then(|mut prepared| {
-                    preparer.prove(&mut scanning, &order, &mut prepared)?;
-                    Ok(prepared)
-                });
-                drop(answer.send(ready));
-            }
+            } => drop(answer.send(self.prepare_text(&order, &text))),
             Work::Keep(prepared, answer) => {
-                if let Some(cache) = &cache {
+                if let Some(cache) = &self.cache {
                     cache.put(&prepared, &answer);
                 }
             }
         }
+    }
+
+    fn prepare(&mut self, order: &Order, may_be_kept: bool) -> Found {
+        let (scanning, preparer) = (&mut self.scanning, &mut self.preparer);
+        let mut prepared = preparer.prepare(scanning, &self.toolchains, order)?;
+        let cache = self.cache.as_ref().filter(|_| may_be_kept);
+        let kept = cache.and_then(|cache| cache.get(&prepared));
+        if kept.is_none() {
+            preparer.prove(scanning, order, &mut prepared)?;
+        }
+        Ok(Ready {
+            prepared: Arc::new(prepared),
+            kept,
+        })
+    }
+
+    fn prepare_text(&mut self, order: &Order, text: &TextFile) -> Result<Prepared, WhyNot> {
+        let preparer = &mut self.preparer;
+        let mut prepared = preparer.prepare_text(&self.toolchains, order, text)?;
+        preparer.prove(&mut self.scanning, order, &mut prepared)?;
+        Ok(prepared)
     }
 }

@@ -7,7 +7,7 @@ use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use scan::{Files, Found, Stamp};
+use scan::{Files, Found, Moment, Stamp};
 
 /// How old a change must be for a later one to be sure to get another time: some ticks of the coarse clock that file
 /// systems stamp changes with (1 to 10 ms).
@@ -17,17 +17,24 @@ const SETTLED_AFTER: Duration = Duration::from_millis(50);
 #[derive(Debug, Clone, Copy)]
 pub struct Disk {
     settled_before_ns: i128,
+    moment: Moment,
 }
 
 impl Disk {
     /// For a scan that starts now.
     #[must_use]
     pub fn now() -> Self {
+        Self::at(Moment::OWN)
+    }
+
+    /// For a scan that starts now and shares its looks with others.
+    pub(super) fn at(moment: Moment) -> Self {
         let now = SystemTime::now()
             .duration_since(UNIX_EPOCH)
             .unwrap_or_default();
         Self {
             settled_before_ns: nanoseconds(now) - nanoseconds(SETTLED_AFTER),
+            moment,
         }
     }
 
@@ -69,6 +76,10 @@ fn nanoseconds(duration: Duration) -> i128 {
 }
 
 impl Files for Disk {
+    fn moment(&self) -> Moment {
+        self.moment
+    }
+
     fn look(&mut self, path: &Path) -> (Found, bool) {
         // Links are rare, so most looks are one system call.
         let is_link = match fs::symlink_metadata(path) {

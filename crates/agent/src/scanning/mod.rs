@@ -18,7 +18,7 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
 use cmdline::{Driver, Invocation};
-use scan::{Language, Options, Request, Scan, Scanner, Stamp, ToolchainId};
+use scan::{Language, Moment, Options, Request, Scan, Scanner, Stamp, ToolchainId};
 
 pub use ask::AskError;
 use ask::Asker;
@@ -159,6 +159,7 @@ struct Known {
 pub struct Scanning {
     scanner: Scanner,
     known: HashMap<Key, Known>,
+    moment: Moment,
 }
 
 impl Scanning {
@@ -166,6 +167,11 @@ impl Scanning {
     #[must_use]
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// From now on, compiles that have been asked for before this call share looks at files.
+    pub fn begin_moment(&mut self) {
+        self.moment = self.moment.next();
     }
 
     /// Finds the files that a compile reads. Runs the compiler to ask it about itself where that is not known yet.
@@ -190,7 +196,7 @@ impl Scanning {
             cpath: &cpath,
             language_path: &language_path,
         };
-        let mut disk = Disk::now();
+        let mut disk = Disk::at(self.moment);
         let mut scan = self.scanner.scan(&mut disk, &request);
         for _ in 0..ROUNDS_MAX {
             if scan.questions.is_empty() {
@@ -220,7 +226,10 @@ impl Scanning {
         };
         let toolchain = asker.toolchain()?;
         if self.known.len() >= TOOLCHAINS_MAX {
-            *self = Self::new();
+            *self = Self {
+                moment: self.moment,
+                ..Self::new()
+            };
         }
         let system_dirs = outermost(toolchain.dirs());
         let id = self.scanner.learn(toolchain);

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use scan::Moment;
 use store::DigestFunction;
 
 use super::digests::Digests;
@@ -86,6 +87,23 @@ impl Key {
 struct Known {
     answer: Result<Arc<Toolchain>, NoToolchain>,
     relied: Relied,
+    /// When it was last seen that nothing of that has changed.
+    seen: Mutex<Moment>,
+}
+
+impl Known {
+    /// Whether the answer still holds.
+    fn holds(&self, moment: Moment, now: Instant) -> bool {
+        let mut seen = lock(&self.seen);
+        if seen.is_shared_with(moment) {
+            return true;
+        }
+        let holds = self.relied.changed(now).is_none();
+        if holds {
+            *seen = moment;
+        }
+        holds
+    }
 }
 
 /// An answer to a key; locked while it is being found.
@@ -96,6 +114,7 @@ type Slot = Arc<Mutex<Option<Arc<Known>>>>;
 pub struct Toolchains {
     digests: Digests,
     known: Mutex<HashMap<Key, Slot>>,
+    moment: Mutex<Moment>,
 }
 
 impl Toolchains {
@@ -105,7 +124,14 @@ impl Toolchains {
         Self {
             digests: Digests::new(function, file),
             known: Mutex::default(),
+            moment: Mutex::default(),
         }
+    }
+
+    /// From now on, compiles that have been asked for before this call share looks at files.
+    pub fn begin_moment(&self) {
+        let mut moment = lock(&self.moment);
+        *moment = moment.next();
     }
 
     /// The toolchain of a compile. Known ones cost a look at each path that they rely on; for others the compiler is
@@ -117,17 +143,17 @@ impl Toolchains {
     pub fn identify(&self, call: &Call<'_>) -> Result<Arc<Toolchain>, NoToolchain> {
         let words = Words::of(call.args);
         let slot = self.slot(Key::of(call, &words));
-        let now = Instant::now();
+        let (now, moment) = (Instant::now(), *lock(&self.moment));
         let current = lock(&slot).clone();
         if let Some(known) = current
-            && known.relied.changed(now).is_none()
+            && known.holds(moment, now)
         {
             return known.answer.clone();
         }
         let mut current = lock(&slot);
         // Somebody else may have found it meanwhile.
         if let Some(known) = &*current
-            && known.relied.changed(now).is_none()
+            && known.holds(moment, now)
         {
             return known.answer.clone();
         }
@@ -169,7 +195,12 @@ impl Toolchains {
                 Err(why) if !why.is_lasting() && changing.is_none() => return Err(why),
                 answer if changing.is_none() && relied.is_settled() => {
                     let answer = answer.map(Arc::new);
-                    return Ok(Known { answer, relied });
+                    let seen = Mutex::default();
+                    return Ok(Known {
+                        answer,
+                        relied,
+                        seen,
+                    });
                 }
                 _ => std::thread::sleep(SETTLE),
             }
