@@ -158,6 +158,7 @@ fn conclude(ask: &Ask, report: &Report) -> Result<(), String> {
     }
     println!();
     report.print_ratios();
+    report.print_servers_ratio();
     let (dir, name) = match &ask.publish {
         Some(name) => (cargo::root().join("docs/performance"), name.clone()),
         None => (
@@ -170,6 +171,7 @@ fn conclude(ask: &Ask, report: &Report) -> Result<(), String> {
     let file = dir.join(format!("{name}.json"));
     let text = format!("{:#}\n", report.to_json());
     fs::write(&file, text).map_err(failed)?;
+    fs::write(dir.join(format!("{name}.md")), report.to_markdown()).map_err(failed)?;
     println!("wrote {}", file.display());
     curves::draw(report, &dir, &name)
 }

@@ -24,6 +24,8 @@ pub(super) enum Peer {
     Siso,
     /// A launcher over the same server.
     Recc,
+    /// The same launcher over buildbox-casd, which comes with it.
+    ReccCasd,
 }
 
 /// What peers are called on the command line and in tables.
@@ -36,6 +38,7 @@ const NAMES: &[(&str, Peer)] = &[
     ("distcc-lzo", Peer::DistccLzo),
     ("siso", Peer::Siso),
     ("recc", Peer::Recc),
+    ("recc-casd", Peer::ReccCasd),
 ];
 
 /// What serves a peer.
@@ -46,6 +49,8 @@ pub(super) enum Servers {
     Workers,
     /// One worker of farcc, which is a Remote Execution server.
     OneWorker,
+    /// buildbox-casd.
+    Casd,
     /// Debian's distccd.
     Stock,
 }
@@ -98,13 +103,14 @@ impl Peer {
             Self::Nothing | Self::Local => Servers::None,
             Self::Farcc => Servers::Workers,
             Self::Siso | Self::Recc => Servers::OneWorker,
+            Self::ReccCasd => Servers::Casd,
             Self::FarccStock | Self::Distcc | Self::DistccLzo => Servers::Stock,
         }
     }
 
     pub(super) fn phases(self) -> &'static [Phase] {
         match self {
-            Self::Farcc | Self::Siso | Self::Recc => {
+            Self::Farcc | Self::Siso | Self::Recc | Self::ReccCasd => {
                 &[Phase::First, Phase::Changed, Phase::Unchanged]
             }
             Self::FarccStock => &[Phase::First, Phase::Changed],
@@ -119,7 +125,7 @@ impl Peer {
             Self::FarccStock => Some("/usr/bin/distccd".into()),
             Self::Distcc | Self::DistccLzo => Some(STOCK_CLIENT.into()),
             Self::Siso => Some(foreign::newest("siso")),
-            Self::Recc => Some(foreign::newest("recc")),
+            Self::Recc | Self::ReccCasd => Some(foreign::newest("recc")),
         }
     }
 
@@ -132,7 +138,7 @@ impl Peer {
             Self::Farcc | Self::FarccStock => vec![programs::distcc(), compiler.to_owned()],
             Self::Distcc | Self::DistccLzo => vec![STOCK_CLIENT.into(), compiler.to_owned()],
             Self::Siso => vec![here()],
-            Self::Recc => vec![foreign::newest("recc"), here()],
+            Self::Recc | Self::ReccCasd => vec![foreign::newest("recc"), here()],
         }
     }
 

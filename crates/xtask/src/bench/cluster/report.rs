@@ -1,5 +1,6 @@
 //! Results: medians over rounds, as a table for people and as JSON.
 
+use std::fmt::Write as _;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -157,6 +158,73 @@ impl Report {
                 );
             }
         }
+    }
+
+    /// The servers' CPU for the same actions: casd's by the worker's.
+    pub(super) fn print_servers_ratio(&self) {
+        let of = |peer: Peer, slots: usize, phase: Phase| {
+            let is_it = |it: &&Line| (it.peer, it.slots, it.phase) == (peer, slots, phase);
+            self.lines.iter().find(is_it)
+        };
+        for casd in self.lines.iter().filter(|it| it.peer == Peer::ReccCasd) {
+            let Some(ours) = of(Peer::Recc, casd.slots, casd.phase) else {
+                continue;
+            };
+            let server = |line: &Line| line.per_unit(self.tree.units, |it| it.servers);
+            println!(
+                "servers' CPU, {} slots, {}: casd {:.1} ms, farcc's worker {:.1} ms, {:.1} times",
+                casd.slots,
+                casd.phase.name(),
+                server(casd),
+                server(ours),
+                server(casd) / server(ours)
+            );
+        }
+    }
+
+    /// The table, for the documents.
+    pub(super) fn to_markdown(&self) -> String {
+        let (tree, units) = (&self.tree, self.tree.units);
+        let mut text = format!(
+            "# {}\n\n{units} units, {:.0} ms of compile each, the longest {:.1} s. CPU and bytes per unit, medians of {} \
+             rounds.\n\n\
+             | slots | peer | build | wall | by bound | units/s | client | build tool | servers | busy | sent | added, \
+             median | added, 95 % |\n|---|---|---|---|---|---|---|---|---|---|---|---|---|\n",
+            tree.name,
+            tree.compile.as_secs_f64() * 1000.0 / as_f64(units),
+            tree.longest.as_secs_f64(),
+            self.lines.first().map_or(0, |line| line.samples.len()),
+        );
+        for line in &self.lines {
+            let wall = line.median(|it| it.wall.as_secs_f64());
+            let added = |percent| {
+                let has_log = |it: &Sample| !it.added.is_empty();
+                match line.samples.iter().all(has_log) {
+                    true => format!(
+                        "{:.0} ms",
+                        line.median(|it| percentile(&it.added, percent).as_secs_f64() * 1000.0)
+                    ),
+                    false => "–".to_owned(),
+                }
+            };
+            let _infallible = writeln!(
+                text,
+                "| {} | {} | {} | {wall:.1} s | {:.2} | {:.0} | {:.1} ms | {:.1} ms | {:.1} ms | {} % | {:.0} kB | {} | {} |",
+                line.slots,
+                line.peer.name(),
+                line.phase.name(),
+                wall / tree.bound(line.slots).as_secs_f64(),
+                as_f64(units) / wall,
+                line.per_unit(units, |it| it.client),
+                line.per_unit(units, |it| it.tool),
+                line.per_unit(units, |it| it.servers),
+                line.busy(),
+                line.bytes(units) / 1000.0,
+                added(50),
+                added(95),
+            );
+        }
+        text
     }
 
     pub(super) fn to_json(&self) -> Value {

@@ -111,6 +111,7 @@ impl<'a> Scene<'a> {
             Servers::None => (Vec::new(), Vec::new()),
             Servers::Workers => site.workers(&stage.worker, slots)?,
             Servers::OneWorker => site.workers(&stage.worker, &[slots.iter().sum()])?,
+            Servers::Casd => site.casd(slots.iter().sum())?,
             Servers::Stock => site.stock(slots)?,
         };
         let hosts = addresses.iter().zip(slots);
@@ -213,7 +214,7 @@ impl<'a> Scene<'a> {
             }
         }
         command.env("FARCC_CACHE", "1");
-        if self.peer == Peer::Recc {
+        if matches!(self.peer, Peer::Recc | Peer::ReccCasd) {
             let address = self.address()?;
             remote_execution::recc(&mut command, &self.stage.project, address);
         }
@@ -322,7 +323,7 @@ fn own_cpu(pid: i32) -> Duration {
 /// Whether a peer's program is there.
 pub(super) fn is_there(peer: Peer) -> bool {
     let servers = match peer {
-        Peer::Siso | Peer::Recc => Some(foreign::dir()),
+        Peer::ReccCasd => Some(foreign::casd_1_3()),
         _ => None,
     };
     let programs = peer.program().into_iter().chain(servers);

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use e2e::foreign;
 use e2e::programs::STOCK_SERVER;
 use e2e::workspace::{Workspace, open_to_all};
 
@@ -25,6 +26,15 @@ const COMPILERS: &[&str] = &["c++", "cc", "clang", "clang++", "g++", "gcc"];
 
 /// The first server's port in the servers' network.
 const PORT: u16 = 3632;
+
+/// What casd's runner shows to actions besides their inputs.
+const CASD_SHOWS: &[&str] = &[
+    "/usr:/usr",
+    "/usr/lib:/lib",
+    "/usr/lib64:/lib64",
+    "/usr/bin:/bin",
+    "/etc/alternatives:/etc/alternatives",
+];
 
 const STAND_IN: &str = include_str!("stand_in.c");
 
@@ -173,6 +183,41 @@ impl Site<'_> {
             command.env("PATH", &path);
             command
         })
+    }
+
+    /// Starts buildbox-casd, whose runner shows the stand-in in the place of each compiler; its address.
+    pub(super) fn casd(&self, slots: usize) -> Result<(Vec<Daemon>, Vec<SocketAddr>), String> {
+        let failed = |error: io::Error| format!("cannot set up casd: {error}");
+        let mut command = self.command(&foreign::casd_1_3());
+        command
+            .arg(format!("--bind=0.0.0.0:{PORT}"))
+            .arg(format!("--buildbox-run={}", foreign::runner().display()))
+            .arg(format!("--jobs={slots}"));
+        let dir = self.stand_in.dir.display();
+        let mut shown: Vec<String> = CASD_SHOWS.iter().map(|it| (*it).to_owned()).collect();
+        shown.push(format!("{dir}:/stand-in"));
+        for entry in fs::read_dir(self.stand_in.dir.join("bin"))
+            .map_err(failed)?
+            .flatten()
+        {
+            let compiler = Path::new("/usr/bin").join(entry.file_name());
+            // Links lead to one of the others.
+            if compiler.symlink_metadata().is_ok_and(|it| it.is_file()) {
+                shown.push(format!("{dir}/run:{}", compiler.display()));
+            }
+        }
+        for pair in shown {
+            command.arg(format!("--runner-arg=--ro-bind-mount={pair}"));
+        }
+        // Killed, it leaves things behind.
+        let tmp = self.place.root().join("casd-tmp");
+        fs::create_dir_all(&tmp).map_err(failed)?;
+        command.env("TMPDIR", tmp);
+        command.arg(self.place.root().join("casd"));
+        let mut daemon = start(command, self.place.root().join("server0.log"))?;
+        let address = self.address(PORT)?;
+        daemon.wait_for(address)?;
+        Ok((vec![daemon], vec![address]))
     }
 
     fn start_all(

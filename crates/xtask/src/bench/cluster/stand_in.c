@@ -70,6 +70,11 @@ int main(int argc, char **argv) {
     char *slash = strrchr(path, '/');
     snprintf(slash, 128, "/units/%s", key);
     int unit = open(path, O_RDONLY | O_CLOEXEC);
+    if (unit < 0) {
+        /* Where it is mounted over a compiler, what it needs is here. */
+        snprintf(path, sizeof path, "/stand-in/units/%s", key);
+        unit = open(path, O_RDONLY | O_CLOEXEC);
+    }
     if (unit < 0)
         return compile(argv);
 
