@@ -367,7 +367,7 @@ impl<'a> Run<'a> {
                 if let Some(host) = self.blamed.take() {
                     job.agent.file_hosts.learn(host, NotAsHere::MissingHeader);
                 }
-                job.agent.sizes.learn(&job.request, text.len);
+                job.agent.costs.learn(&job.request, text.len);
                 let bytes = text.len;
                 self.text = TextState::Ready(text);
                 ticket.tell(Event::Preprocessed { job: job.id, bytes });

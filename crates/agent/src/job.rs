@@ -254,7 +254,7 @@ fn distributable(
     candidates: Arc<[Candidate]>,
     offer: &Offer,
 ) -> Ticket {
-    let estimate = || match job.agent.sizes.estimate(&job.request) {
+    let estimate = || match job.agent.costs.estimate(&job.request) {
         0 => offer.bytes(),
         known => known,
     };

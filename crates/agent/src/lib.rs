@@ -32,6 +32,8 @@ mod seat;
 
 mod connect;
 
+mod costs;
+
 mod socks;
 
 mod exchange;
@@ -58,7 +60,6 @@ mod offer;
 mod refusals;
 mod shim;
 mod side_log;
-mod sizes;
 mod slot_locks;
 mod state_files;
 mod terminal;

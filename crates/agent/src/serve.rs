@@ -24,6 +24,7 @@ use wire::{ToAgent, ToShim};
 use crate::comments::Comments;
 use crate::compilers::Compilers;
 use crate::connect::Resolver;
+use crate::costs::Costs;
 use crate::dispatch::Dispatcher;
 use crate::events::Watchers;
 use crate::explain;
@@ -35,13 +36,15 @@ use crate::notices::Notices;
 use crate::refusals::Refusals;
 use crate::scanning::ScanService;
 use crate::side_log::SideLog;
-use crate::sizes::Sizes;
 use crate::state_files::StateFiles;
 use crate::{Config, job, shim};
 
 /// State files are touched this often, three times before stock's monitor deletes them. The socket is looked after at
 /// the same time.
 const HOUSEKEEPING: Duration = Duration::from_secs(20);
+
+/// What compiles cost, for the next agent.
+const COSTS_FILE: &str = "costs";
 
 /// How long a connection may take to say what it wants.
 const FIRST_MESSAGE: Duration = Duration::from_secs(60);
@@ -64,7 +67,7 @@ pub(crate) struct Agent {
     pub(crate) resolver: Resolver,
     pub(crate) states: StateFiles,
     pub(crate) watchers: Watchers,
-    pub(crate) sizes: Sizes,
+    pub(crate) costs: Costs,
     pub(crate) scanner: ScanService,
     pub(crate) preparer: PrepareService,
     pub(crate) workers: Workers,
@@ -133,7 +136,7 @@ pub(crate) async fn serve(listener: std_unix::UnixListener, config: Config) -> i
         resolver: Resolver::default(),
         states: StateFiles::new(state_tag(&config.socket_name)),
         watchers: Watchers::default(),
-        sizes: Sizes::default(),
+        costs: Costs::open(probe_dir(&config.dir).join(COSTS_FILE)),
         scanner: ScanService::default(),
         preparer: PrepareService::new(DIGEST_FUNCTION, config.cache, probe_dir(&config.dir)),
         workers: Workers::new(DIGEST_FUNCTION),
@@ -156,6 +159,7 @@ pub(crate) async fn serve(listener: std_unix::UnixListener, config: Config) -> i
     };
     let served = welcome(&agent, door, config.idle.min(IDLE_MAX)).await;
     keep_time.abort();
+    agent.costs.save();
     served
 }
 
@@ -183,6 +187,7 @@ async fn welcome(agent: &Rc<Agent>, door: Door, idle: Duration) -> io::Result<()
             () = agent.drain.notified() => leaving = true,
             _ = housekeeping.tick() => {
                 agent.states.refresh();
+                agent.costs.save();
                 leaving = leaving || door.is_gone();
             }
         }

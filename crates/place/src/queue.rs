@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 use crate::JobId;
 
 /// How many places ahead a job goes for each doubling of its cost.
-const PLACES_PER_DOUBLING: u64 = 64;
+const PLACES_PER_DOUBLING: u64 = 256;
 
 /// By how many places a job can be overtaken at most: 64 doublings.
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use std::cell::Cell;
 use std::sync::Arc;
+use std::time::Duration;
 
 use place::{Event, HostId, Micros};
 use reapi::Stage;
@@ -201,6 +202,10 @@ pub(super) async fn execute(
         answer.took = started.elapsed();
         let mut ended = job.ended.borrow_mut();
         ended.remote_ms = remote_ms(&executed.result.metadata);
+        if answer.wait_status == 0 && ended.remote_ms > 0 {
+            let time = Duration::from_millis(ended.remote_ms);
+            job.agent.costs.learn_time(&job.request, time);
+        }
         Ok::<_, NoAnswer>(answer)
     };
     let answer = timeout(settings.io_timeout, work).await;
