@@ -6,6 +6,7 @@
 
 mod compile;
 mod outcomes;
+mod public;
 
 use std::path::PathBuf;
 use std::sync::Mutex;
@@ -39,6 +40,11 @@ pub(crate) struct Ask {
 
 /// Compares all units, or a sample of them.
 pub(crate) fn run(words: &[&str]) -> Result<(), String> {
+    if words == ["--public"] {
+        println!("==> building farcc");
+        use_debug_programs()?;
+        return public::run();
+    }
     let ask = read(words)?;
     let units = units(&ask)?;
     println!("==> building farcc");
@@ -118,6 +124,18 @@ struct Totals {
     messages_differing: usize,
     /// Of which the compiler here makes something else each time; compared with one seed.
     random: usize,
+}
+
+impl Totals {
+    fn add(&mut self, other: &Self) {
+        self.units += other.units;
+        self.remote += other.remote;
+        self.local += other.local;
+        self.doubts += other.doubts;
+        self.differing += other.differing;
+        self.messages_differing += other.messages_differing;
+        self.random += other.random;
+    }
 }
 
 impl std::fmt::Display for Totals {

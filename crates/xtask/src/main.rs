@@ -54,6 +54,7 @@ Tasks:
   scan-check --all [--dir DIR] [--only TREE]...
                     the same on the trees of docs/scan.md, fetched and built if they are not there
   identity COMPILE_COMMANDS_JSON [--sample N] [--compiler PROGRAM] [--add OPTIONS]
+  identity --public
                     compile each unit here and on workers without a compiler, compare every byte
   build             build for release: target/dist/distcc and target/dist/farcc
   dist DIR          build for release and install into DIR, for packagers

@@ -7,7 +7,7 @@ use e2e::programs::{BIN_VARIABLE, MISSING_VARIABLE};
 
 use crate::cargo::{Profile, build_programs, cargo};
 use crate::steps::Steps;
-use crate::{bench, foreign, packages, tidy};
+use crate::{bench, foreign, identity, packages, tidy};
 
 /// Documentation is for those who change farcc: with what is private.
 const DOC: [&str; 5] = [
@@ -60,6 +60,7 @@ pub(crate) fn run(scope: Scope) -> Result<(), String> {
         succeed(command.env("RUSTDOCFLAGS", DOC_FLAGS))
     });
     if scope == Scope::All {
+        steps.run("the same bytes", || identity::run(&["--public"]));
         steps.run("what may not grow", || bench::ratchet::run(&[]));
     }
     let result = steps.finish();
