@@ -7,6 +7,8 @@ use e2e::run::{Outcome, run};
 use e2e::server::Server;
 use e2e::workspace::Workspace;
 
+mod precompiled;
+
 const SOURCE: &str = "#include \"sub/part.h\"\n#include <string.h>\n\
                       int answer(const char *text) { int unused; return PART + (int)strlen(text); }\n";
 
@@ -367,16 +369,18 @@ fn precompiled_headers_of_gcc_go_along() {
 /// Command lines that stay, with the reason.
 const LOCAL_LINES: &[(&str, &str)] = &[
     (
-        "gcc -x c-header sub/part.h -o out/p.h.gch",
+        "gcc -S -x c-header sub/part.h -o out/p.s",
         "makes a precompiled header",
     ),
     (
-        "g++ sub/part.h -o out/p.h.gch",
-        "makes a precompiled header",
+        "g++ -std=c++20 -fmodules-ts -x c++-header sub/part.h",
+        "modules",
     ),
+    ("g++ -std=c++20 -fmodule-header sub/part.h", "modules"),
+    ("g++ -MD -O0 sub/part.h", "the dependency file"),
     (
         "clang -x c-header sub/part.h -o out/p.h.pch",
-        "makes a precompiled header",
+        "Clang records the times of files",
     ),
     (
         "clang -include pre.h -c p.c -o out/p.o",

@@ -42,6 +42,7 @@ reasons! {
     NativeUnknown, "native-unknown", "the compiler did not say what `native` means on this machine";
     NoHosts, "no-hosts", "no host can be used";
     OtherTree, "other-tree", "the agent sees other files in the job's directory";
+    HeaderFailed, "header-failed", "the precompiled header could not be made on the host; what then becomes of an earlier one the compiler here decides";
     PrecompiledFailed, "precompiled-failed", "the compile failed on the host with a precompiled header, which may be of no use there; it is repeated here";
     PreprocessorFailed, "preprocessor-failed", "the preprocessor failed, so the compile will fail here too and say why";
     NotNative, "not-native", "no host that speaks the Remote Execution API is left, and others cannot run it";

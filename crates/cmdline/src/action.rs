@@ -11,7 +11,7 @@
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
-use crate::invocation::{Invocation, understand};
+use crate::invocation::{Invocation, Mode, understand};
 use crate::lang;
 use crate::placement::{self, Protocol};
 use crate::table::{Effect, Row};
@@ -188,7 +188,20 @@ impl Invocation {
         let suffix = source_base.iter().rposition(|&byte| byte == b'.');
         let suffix = suffix.map_or(&b""[..], |at| &source_base[at..]);
         let in_place = [dir, source_base].concat();
-        for stem in [output.as_bytes(), &in_place, output_base, source_base] {
+        let mut stems = vec![output.as_bytes(), &in_place, output_base, source_base];
+        // Without `-c`, GCC names them like those of a link, although headers are never linked.
+        let linked = match self.outputs_given.is_empty() {
+            true => vec![b"a".as_slice()],
+            false => vec![output.as_bytes(), output_base],
+        };
+        let linked: Vec<_> = linked
+            .iter()
+            .map(|stem| [stem, b"-".as_slice(), source_base].concat())
+            .collect();
+        if self.mode == Mode::Link {
+            stems.extend(linked.iter().map(Vec::as_slice));
+        }
+        for stem in stems {
             // Where GCC does not know the extension it keeps it; for some files it appends that of the source.
             let bare = lang::with_extension(stem, "");
             let bare = bare
@@ -270,6 +283,20 @@ mod tests {
     }
 
     #[test]
+    fn a_precompiled_header_lies_beside_its_header() {
+        check_outputs("gcc -O2 d/a.h", &["d/a.h.gch"]);
+        check_outputs(
+            "g++ -c -MD d/a.hpp -save-temps",
+            &["d/a.hpp.gch", "a.d", "a.ii"],
+        );
+        check_outputs("g++ -fstack-usage d/a.hpp", &["d/a.hpp.gch", "a-a.su"]);
+        check_outputs(
+            "gcc -x c++-header a.cxx -MD -o o/a.hxx.gch",
+            &["o/a.hxx.gch", "o/a.hxx.d"],
+        );
+    }
+
+    #[test]
     fn a_source_is_never_an_output() {
         let outputs = action("gcc -save-temps -c a.i").unwrap().outputs;
         assert!(!outputs.contains(&"a.i".into()), "{outputs:?}");
@@ -292,6 +319,14 @@ mod tests {
                 WhyLocal::DiagnosticsFile,
             ),
             ("gcc -fwpa -c a.c", WhyLocal::Lto),
+            ("gcc a.h b.h", WhyLocal::SeveralSources),
+            ("gcc a.h b.c", WhyLocal::Link),
+            ("gcc -MD a.h", WhyLocal::DependencyFileLost),
+            ("gcc -S a.h", WhyLocal::MakesPrecompiled),
+            ("g++ -x c++-user-header a.h", WhyLocal::HeaderUnit),
+            ("g++ -fmodule-header a.h", WhyLocal::Modules),
+            ("clang -x c-header a.h", WhyLocal::ClangPrecompiled),
+            ("clang++ -c a.h", WhyLocal::ClangPrecompiled),
         ] {
             assert_eq!(action(line), Err(why), "{line}");
         }

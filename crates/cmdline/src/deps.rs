@@ -165,7 +165,8 @@ pub(crate) fn inner(words: &[OsString], family: Family) -> Inner {
 
 /// The dependency file of a compile.
 pub(crate) fn dependency(it: &Invocation) -> Option<Dependency> {
-    if !matches!(it.mode, Mode::Compile | Mode::AssembleText | Mode::Check) {
+    let writes = matches!(it.mode, Mode::Compile | Mode::AssembleText | Mode::Check);
+    if !writes && !it.makes_header() {
         return None;
     }
     let inner = inner(&it.asked.inner, it.driver.family);
@@ -216,6 +217,11 @@ pub(crate) fn obstacle(it: &Invocation) -> Option<(WhyLocal, OsString)> {
         if it.asked.write.is_some() || it.asked.file.is_some() {
             return lost(file);
         }
+    }
+    // GCC names it as if it were to link, which depends on its version.
+    let is_named = it.asked.file.is_some() || !it.outputs_given.is_empty();
+    if it.mode == Mode::Link && it.asked.write.is_some() && !is_named {
+        return lost(OsStr::new("-MD"));
     }
     // GCC fails and Clang warns; once the source is preprocessed, neither sees these options.
     if it.dependency.is_none()

@@ -4,7 +4,7 @@
 //! what, and where. [`crate::placement`] then decides whether it may leave this machine.
 
 use std::ffi::{OsStr, OsString};
-use std::os::unix::ffi::OsStrExt;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
 use crate::deps::{self, Asked, Dependency};
 use crate::lang::{self, Kind, Language};
@@ -188,6 +188,11 @@ impl Invocation {
         if let Some(given) = self.outputs_given.last() {
             return Some(given.clone());
         }
+        if self.makes_header() {
+            // Beside the header, not in the working directory.
+            let source = self.source()?.as_bytes();
+            return Some(OsString::from_vec([source, b".gch"].concat()));
+        }
         let extension = match (self.mode, self.emit_llvm) {
             (Mode::Compile, false) => "o",
             (Mode::Compile, true) => "bc",
@@ -196,6 +201,15 @@ impl Invocation {
             _ => return None,
         };
         Some(lang::with_extension(lang::base(self.source()?), extension))
+    }
+
+    /// All sources are headers, which are never linked: each becomes a precompiled header.
+    #[must_use]
+    pub fn makes_header(&self) -> bool {
+        let mut kinds = self.operands.iter().map(|operand| operand.kind);
+        matches!(self.mode, Mode::Link | Mode::Compile)
+            && !self.operands.is_empty()
+            && kinds.all(|kind| matches!(kind, Kind::Header(_)))
     }
 
     /// The words with response files expanded, as the local compiler would see them.
@@ -232,7 +246,9 @@ impl Invocation {
     #[must_use]
     pub fn language(&self) -> Option<Language> {
         match self.kind()? {
-            Kind::Source(language) | Kind::Preprocessed(language) => Some(language),
+            Kind::Source(language) | Kind::Preprocessed(language) | Kind::Header(language) => {
+                Some(language)
+            }
             _ => None,
         }
     }

@@ -60,6 +60,8 @@ pub(crate) enum Kind {
     Source(Language),
     /// To be compiled.
     Preprocessed(Language),
+    /// To be made into a precompiled header.
+    Header(Language),
     /// Something that must be dealt with here.
     Other(WhyLocal),
     /// For the linker, or not known.
@@ -69,7 +71,7 @@ pub(crate) enum Kind {
 /// One name of a kind: an extension, or an argument of `-x`.
 type Named = (&'static str, Kind);
 
-use Kind::{Other, Preprocessed, Source};
+use Kind::{Header, Other, Preprocessed, Source};
 use Language::{C, Cxx, ObjC, ObjCxx};
 
 /// Extensions that GCC or Clang take for a source, sorted.
@@ -79,7 +81,7 @@ const EXTENSIONS: &[Named] = &[
     ("CPP",   Source(Cxx)),
     ("F",     Other(WhyLocal::Language)),
     ("F90",   Other(WhyLocal::Language)),
-    ("H",     Other(WhyLocal::HeaderUnit)),
+    ("H",     Header(Cxx)),
     ("M",     Source(ObjCxx)),
     ("S",     Other(WhyLocal::AssemblerSource)),
     ("ada",   Other(WhyLocal::Language)),
@@ -112,13 +114,13 @@ const EXTENSIONS: &[Named] = &[
     ("for",   Other(WhyLocal::Language)),
     ("fpp",   Other(WhyLocal::Language)),
     ("go",    Other(WhyLocal::Language)),
-    ("h",     Other(WhyLocal::HeaderUnit)),
-    ("h++",   Other(WhyLocal::HeaderUnit)),
-    ("hh",    Other(WhyLocal::HeaderUnit)),
+    ("h",     Header(C)),
+    ("h++",   Header(Cxx)),
+    ("hh",    Header(Cxx)),
     ("hip",   Other(WhyLocal::Cuda)),
-    ("hp",    Other(WhyLocal::HeaderUnit)),
-    ("hpp",   Other(WhyLocal::HeaderUnit)),
-    ("hxx",   Other(WhyLocal::HeaderUnit)),
+    ("hp",    Header(Cxx)),
+    ("hpp",   Header(Cxx)),
+    ("hxx",   Header(Cxx)),
     ("i",     Preprocessed(C)),
     ("ifs",   Other(WhyLocal::Language)),
     ("ii",    Preprocessed(Cxx)),
@@ -133,7 +135,7 @@ const EXTENSIONS: &[Named] = &[
     ("rs",    Other(WhyLocal::Language)),
     ("s",     Other(WhyLocal::AssemblerSource)),
     ("sx",    Other(WhyLocal::AssemblerSource)),
-    ("tcc",   Other(WhyLocal::HeaderUnit)),
+    ("tcc",   Header(Cxx)),
 ];
 
 /// Arguments of `-x`, sorted. Any other is a language that stays here.
@@ -144,12 +146,12 @@ const LANGUAGES: &[Named] = &[
     ("c",                        Source(C)),
     ("c++",                      Source(Cxx)),
     ("c++-cpp-output",           Preprocessed(Cxx)),
-    ("c++-header",               Other(WhyLocal::HeaderUnit)),
+    ("c++-header",               Header(Cxx)),
     ("c++-module",               Other(WhyLocal::Modules)),
     ("c++-module-cpp-output",    Other(WhyLocal::Modules)),
     ("c++-system-header",        Other(WhyLocal::HeaderUnit)),
     ("c++-user-header",          Other(WhyLocal::HeaderUnit)),
-    ("c-header",                 Other(WhyLocal::HeaderUnit)),
+    ("c-header",                 Header(C)),
     ("cpp-output",               Preprocessed(C)),
     ("cuda",                     Other(WhyLocal::Cuda)),
     ("cuda-cpp-output",          Other(WhyLocal::Cuda)),
@@ -159,9 +161,9 @@ const LANGUAGES: &[Named] = &[
     ("objective-c",              Source(ObjC)),
     ("objective-c++",            Source(ObjCxx)),
     ("objective-c++-cpp-output", Preprocessed(ObjCxx)),
-    ("objective-c++-header",     Other(WhyLocal::HeaderUnit)),
+    ("objective-c++-header",     Header(ObjCxx)),
     ("objective-c-cpp-output",   Preprocessed(ObjC)),
-    ("objective-c-header",       Other(WhyLocal::HeaderUnit)),
+    ("objective-c-header",       Header(ObjC)),
     ("pcm",                      Other(WhyLocal::Modules)),
 ];
 
@@ -209,6 +211,7 @@ pub(crate) fn kind(path: &OsStr, language: Option<&OsStr>, cxx: bool) -> Kind {
     match extension(path).and_then(|extension| named(EXTENSIONS, extension)) {
         Some(Source(C)) if cxx => Source(Cxx),
         Some(Preprocessed(C)) if cxx => Preprocessed(Cxx),
+        Some(Header(C)) if cxx => Header(Cxx),
         Some(kind) => kind,
         None => Kind::Unknown,
     }
@@ -273,7 +276,14 @@ mod tests {
         check("a.b.CPP", None, false, Source(Cxx));
         check("a.ii", None, false, Preprocessed(Cxx));
         check("a", Some("c++"), false, Source(Cxx));
-        check("a.c", Some("c-header"), false, Other(WhyLocal::HeaderUnit));
+        check("a.c", Some("c-header"), false, Header(C));
+        check("a.h", None, true, Header(Cxx));
+        check(
+            "a.c",
+            Some("c++-user-header"),
+            false,
+            Other(WhyLocal::HeaderUnit),
+        );
         check("a.c", Some("brainfuck"), false, Other(WhyLocal::Language));
         check("a.o", None, false, Kind::Unknown);
     }

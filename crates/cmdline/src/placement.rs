@@ -9,6 +9,7 @@ use std::os::unix::ffi::OsStrExt;
 use crate::deps;
 use crate::invocation::{Invocation, Mode, is_native};
 use crate::lang::{self, Kind};
+use crate::name::Family;
 use crate::stock_scan;
 use crate::table::Effect;
 use crate::values::verdict;
@@ -33,7 +34,7 @@ pub(crate) enum Protocol {
 
 /// `Ok` if it is distributable.
 pub(crate) fn decide(it: &Invocation, protocol: Protocol) -> Result<(), Local> {
-    mode(it)?;
+    mode(it, protocol)?;
     source(it, protocol)?;
     options(it, protocol)?;
     output(it)?;
@@ -46,7 +47,7 @@ pub(crate) fn decide(it: &Invocation, protocol: Protocol) -> Result<(), Local> {
     }
 }
 
-fn mode(it: &Invocation) -> Result<(), Local> {
+fn mode(it: &Invocation, protocol: Protocol) -> Result<(), Local> {
     let why = match it.mode {
         Mode::Compile | Mode::AssembleText => return Ok(()),
         Mode::Ask => WhyLocal::Informational,
@@ -54,17 +55,34 @@ fn mode(it: &Invocation) -> Result<(), Local> {
         Mode::Preprocess => WhyLocal::Preprocess,
         Mode::Check => WhyLocal::SyntaxOnly,
         Mode::Link if it.args.is_empty() => WhyLocal::NoSource,
-        Mode::Link if makes_headers(it) => WhyLocal::HeaderUnit,
+        Mode::Link if it.makes_header() => return header(it, protocol),
+        Mode::Link if makes_header_units(it) => WhyLocal::HeaderUnit,
         Mode::Link => WhyLocal::Link,
     };
     Err((why, None))
 }
 
-/// Whether all sources are headers, which are never linked: each becomes a precompiled header.
-fn makes_headers(it: &Invocation) -> bool {
-    let is_header = |kind| kind == Kind::Other(WhyLocal::HeaderUnit);
+/// Whether all sources are headers that become header units.
+fn makes_header_units(it: &Invocation) -> bool {
+    let is_unit = |kind| kind == Kind::Other(WhyLocal::HeaderUnit);
     let mut kinds = it.operands.iter().map(|operand| operand.kind);
-    !it.operands.is_empty() && kinds.all(is_header)
+    !it.operands.is_empty() && kinds.all(is_unit)
+}
+
+/// Who may make a precompiled header.
+fn header(it: &Invocation, protocol: Protocol) -> Result<(), Local> {
+    let why = match (it.driver.family, protocol) {
+        (Family::Clang, _) => WhyLocal::ClangPrecompiled,
+        (Family::Gcc, Protocol::Native) if it.makes_header() => return Ok(()),
+        // With `-S` it makes text.
+        (Family::Gcc, Protocol::Native) => WhyLocal::MakesPrecompiled,
+        (Family::Gcc, Protocol::Text) => WhyLocal::TextDiffers,
+        (Family::Gcc, Protocol::Stock) => {
+            decide(it, Protocol::Native)?;
+            WhyLocal::MakesPrecompiled
+        }
+    };
+    Err((why, None))
 }
 
 fn source(it: &Invocation, protocol: Protocol) -> Result<(), Local> {
@@ -94,6 +112,7 @@ fn source(it: &Invocation, protocol: Protocol) -> Result<(), Local> {
             }
             Kind::Other(WhyLocal::AssemblerSource) if protocol == Protocol::Native => {}
             Kind::Other(why) => return because(why),
+            Kind::Header(_) => header(it, protocol)?,
             // Nothing would be another way.
             Kind::Preprocessed(_) if protocol == Protocol::Text => {
                 return because(WhyLocal::TextDiffers);
@@ -167,7 +186,7 @@ fn stock(it: &Invocation) -> Result<(), Local> {
 mod tests {
     use super::*;
     use crate::invocation::understand;
-    use crate::name::{Driver, Family};
+    use crate::name::Driver;
     use crate::refusal::RefusalCode;
     use crate::table::{Effect, ROWS, Take, Who};
     use crate::{Input, Placement, server_check};

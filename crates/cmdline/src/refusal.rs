@@ -69,6 +69,7 @@ impl RefusalCode {
             Why::CommandLine | Why::Lto | Why::PreprocessorOutput | Why::Verbose => return None,
             Why::AmbiguousOption
             | Why::AssemblerSource
+            | Why::ClangPrecompiled
             | Why::Configure
             | Why::Cuda
             | Why::DependenciesOnly
@@ -76,6 +77,7 @@ impl RefusalCode {
             | Why::Informational
             | Why::Language
             | Why::Link
+            | Why::MakesPrecompiled
             | Why::NoAssemble
             | Why::NoDependencyFile
             | Why::NoSource

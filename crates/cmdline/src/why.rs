@@ -53,6 +53,7 @@ reasons! {
     AssemblerOptions, "assembler-options", "options for the assembler make it read or write files of its own";
     AssemblerSource, "assembler-source", "the source is assembler, whose included files cannot be sent";
     CompilerPlugin, "compiler-plugin", "a plugin or tool of this machine takes part in the compile";
+    ClangPrecompiled, "clang-precompiled-header", "it makes a precompiled header, in which Clang records the times of files; one from elsewhere would be refused here";
     CommandLine, "command-line", "the whole command line goes into the output, and a server has to change it";
     Configure, "configure", "the source is a probe of a configure script, which is faster and safer here";
     CoverageData, "coverage-data", "coverage and profiling write or need files that name this machine's directories";
@@ -61,12 +62,13 @@ reasons! {
     DependencyFileLost, "dependency-file-lost", "the dependency file would go to standard output or cannot be written while preprocessing";
     DiagnosticsFile, "diagnostics-file", "diagnostics go to a file of their own";
     Dump, "dump", "the compiler dumps its inner state into files beside the output";
-    HeaderUnit, "header-unit", "compiling a header makes a precompiled header or a header unit";
+    HeaderUnit, "header-unit", "it makes a header unit, which is a module of this machine";
     Informational, "informational", "it asks the compiler about itself";
     InputFile, "input-file", "an option names a file that the compiler reads after preprocessing";
     Language, "language", "the language is not one that can be preprocessed here and compiled elsewhere";
     Link, "link", "it links";
     Lto, "lto", "link-time optimisation is refused by stock servers";
+    MakesPrecompiled, "makes-precompiled-header", "it makes a precompiled header, which only a worker that has this machine's compiler could do elsewhere";
     Modules, "modules", "modules read and write compiled interfaces on this machine";
     Native, "native", "what `native` means for this machine's processor could not be found out";
     NoAssemble, "no-assemble", "it makes no object or assembler file";

@@ -104,6 +104,7 @@ pub struct Options {
     pub(crate) no_standard: bool,
     pub(crate) trigraphs: bool,
     pub(crate) response_files: bool,
+    pub(crate) makes_precompiled: bool,
     told: Vec<OsString>,
 }
 
@@ -123,6 +124,13 @@ impl Options {
         state.is_inner = true;
         it.read(&passed, &mut state);
         it
+    }
+
+    /// The same for a compile that makes a precompiled header: GCC takes none for that.
+    #[must_use]
+    pub fn making_precompiled(mut self) -> Self {
+        self.makes_precompiled = true;
+        self
     }
 
     /// The options that shape the compiler's macros and search path: what to ask it with.

@@ -52,6 +52,8 @@ pub(crate) struct Walk<'a> {
     imports: bool,
     /// The next file is the first that is included, where precompiled headers count.
     first: bool,
+    /// Precompiled headers count at all.
+    takes_precompiled: bool,
     stopped: bool,
     /// What the visit of the current header has so far.
     inner: replay::Inner,
@@ -153,7 +155,8 @@ impl<'a> Walk<'a> {
             tokens_left: EXPANSION_TOKENS_MAX,
             depth: 0,
             imports: false,
-            first: true,
+            first: !options.makes_precompiled,
+            takes_precompiled: !options.makes_precompiled,
             stopped: false,
             inner: replay::Inner::default(),
             tainted: 0,
@@ -320,7 +323,9 @@ impl<'a> Walk<'a> {
     fn named(&mut self, name: &[u8], nowhere: Here) {
         let header = self.scanner.store.names.intern(name);
         let here = self.here;
-        self.precompiled_beside(header, here);
+        if self.takes_precompiled {
+            self.precompiled_beside(header, here);
+        }
         let path = self.path;
         let (lookups, mut world) = self.world();
         let found = lookups.find_named(path, header, here, &mut world);

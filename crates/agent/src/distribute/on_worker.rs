@@ -124,7 +124,11 @@ impl<'a> Run<'a> {
         if answer.wait_status != 0 && uses_precompiled && self.job.settings.fallback {
             return Verdict::Local(Why::PrecompiledFailed.into());
         }
-        let output = self.plan.invocation.output();
+        let (invocation, failed) = (&self.plan.invocation, answer.wait_status != 0);
+        if failed && invocation.makes_header() && self.job.settings.fallback {
+            return Verdict::Local(Why::HeaderFailed.into());
+        }
+        let output = invocation.output();
         let is_there = output.is_none_or(|name| name == "/dev/null" || answer.has(name));
         if answer.wait_status == 0 && !is_there {
             let text = "the output that was asked for did not come back".to_owned();
@@ -212,8 +216,7 @@ pub(super) async fn execute(
     let mut ended = job.ended.borrow_mut();
     ended.sent_bytes += traffic.get().sent;
     if let Ok(Ok(answer)) = &answer {
-        let bytes = answer.outputs.iter().map(|(_, bytes)| bytes.len() as u64);
-        ended.received_bytes += bytes.sum::<u64>();
+        ended.received_bytes += answer.len();
     }
     match answer {
         Ok(answer) => answer,

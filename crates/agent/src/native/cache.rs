@@ -153,12 +153,19 @@ impl Cache {
             return;
         }
         let mut result = ActionResult::default();
+        let path_of = |name: &OsStr| prepared.outputs.iter().find(|(_, known)| known == name);
+        for large in &answer.large {
+            let put = self.store.put_file(self.function, &large.file);
+            let (Some((path, _)), Ok(digest)) = (path_of(&large.name), put) else {
+                return;
+            };
+            result.files.push(file(path, digest));
+        }
         for (destination, bytes) in &answer.outputs {
             match destination {
                 Destination::File(name) => {
-                    let named = prepared.outputs.iter().find(|(_, known)| known == name);
-                    let Some((path, _)) = named else { return };
-                    let Ok(digest) = self.store.put(self.function, bytes) else {
+                    let put = self.store.put(self.function, bytes);
+                    let (Some((path, _)), Ok(digest)) = (path_of(name), put) else {
                         return;
                     };
                     result.files.push(file(path, digest));

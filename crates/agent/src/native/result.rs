@@ -1,12 +1,14 @@
 //! What a worker's result means for the build: outputs as open files for the shim.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::Write;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use reapi::client::CallError;
 use reapi::{ActionResult, OutputText};
 use wire::{Destination, OutputFile};
 
@@ -21,8 +23,21 @@ const MISSING_FILE: &[&[u8]] = &[
     b"cannot find",
 ];
 
+/// Outputs from this size on, in bytes, go into a file that the shim gets, without being in memory as a whole more than
+/// once on the way: precompiled headers may have hundreds of megabytes.
+const LARGE_BYTES_MIN: u64 = 4 << 20;
+
 /// Exit codes from here on tell of signals.
 const SIGNAL_CODE_MIN: i32 = 128;
+
+/// A large output.
+#[derive(Debug, Clone)]
+pub(crate) struct LargeOutput {
+    /// As the user names it.
+    pub(crate) name: OsString,
+    pub(crate) file: Arc<File>,
+    pub(crate) len: u64,
+}
 
 /// A result with all its bytes here.
 #[derive(Debug, Clone)]
@@ -31,6 +46,8 @@ pub(crate) struct Answer {
     pub(crate) wait_status: i32,
     /// Where the bytes belong; messages last.
     pub(crate) outputs: Vec<(Destination, Bytes)>,
+    /// Files that are large.
+    pub(crate) large: Vec<LargeOutput>,
     /// The compile failed for a file that it did not find.
     pub(crate) misses_file: bool,
     /// It has read a file that the scan did not find.
@@ -51,10 +68,16 @@ pub(crate) async fn fetch(
     result: &ActionResult,
 ) -> Result<Answer, NoResult> {
     let mut outputs = Vec::with_capacity(result.files.len() + 2);
+    let mut large = Vec::new();
     for (path, name) in &prepared.outputs {
         let Some(file) = result.files.iter().find(|file| file.path == *path) else {
             continue;
         };
+        if file.digest.size_bytes >= LARGE_BYTES_MIN {
+            let name = name.clone();
+            large.push(fetch_large(worker, file, name).await?);
+            continue;
+        }
         let bytes = contents(worker, file).await?;
         outputs.push((Destination::File(name.clone()), bytes));
     }
@@ -64,7 +87,35 @@ pub(crate) async fn fetch(
     let unexpected = prepared.unexpected(listed.as_ref(), &outputs);
     let mut answer = answer(result.exit_code, outputs, stdout, stderr);
     answer.unexpected = unexpected;
+    answer.large = large;
     Ok(answer)
+}
+
+async fn fetch_large(
+    worker: &Worker,
+    output: &reapi::OutputFile,
+    name: OsString,
+) -> Result<LargeOutput, NoResult> {
+    let digest = output.digest;
+    let no_room = |error: std::io::Error| {
+        NoResult::Call(CallError::NotTaken {
+            digest,
+            text: error.to_string(),
+        })
+    };
+    let mut file = sys::memory_file("output").map_err(no_room)?;
+    if output.contents.len() as u64 == digest.size_bytes {
+        file.write_all(&output.contents).map_err(no_room)?;
+    } else {
+        worker
+            .fetch_to(&digest, |piece| file.write_all(piece))
+            .await?;
+    }
+    Ok(LargeOutput {
+        name,
+        file: Arc::new(file),
+        len: digest.size_bytes,
+    })
 }
 
 /// The list of what the compiler has read, if it has written one for us.
@@ -114,6 +165,7 @@ pub(crate) fn answer(
             exit_code << 8
         },
         outputs,
+        large: Vec::new(),
         misses_file,
         unexpected: None,
         was_killed,
@@ -134,8 +186,16 @@ impl Answer {
     /// # Errors
     /// No memory.
     pub(crate) fn files(&self) -> std::io::Result<(Vec<OutputFile>, Vec<File>)> {
-        let mut outputs = Vec::with_capacity(self.outputs.len());
-        let mut files = Vec::with_capacity(self.outputs.len());
+        let count = self.large.len() + self.outputs.len();
+        let (mut outputs, mut files) = (Vec::with_capacity(count), Vec::with_capacity(count));
+        // Messages last: what cannot be put in place is compiled here, where all is said again.
+        for large in &self.large {
+            outputs.push(OutputFile {
+                destination: Destination::File(large.name.clone()),
+                len: large.len,
+            });
+            files.push(large.file.try_clone()?);
+        }
         for (destination, bytes) in &self.outputs {
             let mut file = sys::memory_file("output")?;
             file.write_all(bytes)?;
@@ -148,10 +208,16 @@ impl Answer {
         Ok((outputs, files))
     }
 
+    /// Bytes of all outputs.
+    pub(crate) fn len(&self) -> u64 {
+        let small = self.outputs.iter().map(|(_, bytes)| bytes.len() as u64);
+        small.chain(self.large.iter().map(|large| large.len)).sum()
+    }
+
     /// Whether the main output is among the files.
     pub(crate) fn has(&self, name: &OsStr) -> bool {
         let is_it = |(destination, _): &(Destination, Bytes)| matches!(destination, Destination::File(path) if path == name);
-        self.outputs.iter().any(is_it)
+        self.outputs.iter().any(is_it) || self.large.iter().any(|large| large.name == name)
     }
 }
 

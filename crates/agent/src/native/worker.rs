@@ -364,6 +364,18 @@ impl Worker {
     pub(crate) async fn fetch(&self, digest: &Digest) -> Result<Bytes, NoResult> {
         Ok(self.client.download(digest).await?)
     }
+
+    /// The same, piece by piece.
+    ///
+    /// # Errors
+    /// The worker does not give them, or they are not taken.
+    pub(crate) async fn fetch_to(
+        &self,
+        digest: &Digest,
+        sink: impl FnMut(&[u8]) -> io::Result<()>,
+    ) -> Result<(), NoResult> {
+        Ok(self.client.download_to(digest, sink).await?)
+    }
 }
 
 /// Reads a file that is to be what it was.

@@ -247,6 +247,14 @@ impl Scanning {
 
 /// The scanner's view of the command line. It judges the language by the file's name, the C++ drivers do not.
 fn options(invocation: &Invocation) -> Options {
+    let options = by_name(invocation);
+    if invocation.makes_header() {
+        return options.making_precompiled();
+    }
+    options
+}
+
+fn by_name(invocation: &Invocation) -> Options {
     let options = Options::parse(invocation.args());
     let is_cxx = invocation.driver().cxx && invocation.language() == Some(cmdline::Language::Cxx);
     if is_cxx && options.language() == Some(Language::Source("c")) {
