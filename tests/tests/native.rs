@@ -8,6 +8,7 @@ use e2e::server::Server;
 use e2e::workspace::Workspace;
 
 mod precompiled;
+mod several;
 
 const SOURCE: &str = "#include \"sub/part.h\"\n#include <string.h>\n\
                       int answer(const char *text) { int unused; return PART + (int)strlen(text); }\n";
@@ -390,7 +391,7 @@ const LOCAL_LINES: &[(&str, &str)] = &[
         "clang -include-pch pre.h.pch -c p.c -o out/p.o",
         "names a precompiled header",
     ),
-    ("gcc -c a.c p.c", "several source files"),
+    ("gcc -MD -MF out/x.d -c a.c p.c", "several source files"),
     ("gcc -shared -fPIC a.c -o out/a.so", "it links"),
     ("g++ -std=c++20 -fmodules-ts -c p.cc -o out/p.o", "modules"),
 ];

@@ -41,6 +41,12 @@ pub(crate) async fn answer(agent: &Rc<Agent>, question: Explain) -> String {
 /// What a worker would be given for a command.
 async fn of_command(agent: &Rc<Agent>, request: &JobRequest) -> String {
     let asked = plan::understand(request, &agent.compilers);
+    if let Some(parts) = asked.invocation.parts() {
+        return format!(
+            "  workers get each of its {} sources as a compile of its own, if they can run all of them\n",
+            parts.len()
+        );
+    }
     if let Err(local) = &asked.native {
         return format!("  no worker would get it: {}\n", local.reason.sentence);
     }

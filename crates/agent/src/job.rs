@@ -26,7 +26,7 @@ use crate::explain;
 use crate::host_lists::JobHosts;
 use crate::native::Manifest;
 use crate::offer::Offer;
-use crate::plan::{self, Local};
+use crate::plan::{self, Asked, Local};
 use crate::serve::Agent;
 use crate::settings::Settings;
 use crate::shim::{Reader, Writer};
@@ -115,7 +115,7 @@ async fn story(job: &Job, inbox: &mut Inbox) -> io::Result<()> {
     }
     job.made.borrow_mut().0 = output;
     if let (Err(local), Err(_)) = (&asked.stock, &asked.native) {
-        return stay(job, &hosts, local.clone()).await;
+        return in_parts_or_here(job, inbox, &hosts, &asked, local).await;
     }
     job.complain_about_settings();
     // Is there anywhere to go?
@@ -168,6 +168,27 @@ async fn story(job: &Job, inbox: &mut Inbox) -> io::Result<()> {
         Outcome::Here { slot, local } => become_compiler(job, slot, local).await,
         Outcome::Nowhere { exit_code } => give_up(job, exit_code).await,
     }
+}
+
+/// It is no compile that can leave this machine; but it may be several in one. The shim tries each as a job of its own.
+async fn in_parts_or_here(
+    job: &Job,
+    inbox: &mut Inbox,
+    hosts: &Rc<JobHosts>,
+    asked: &Asked,
+    local: &Local,
+) -> io::Result<()> {
+    let some_may_be_native = hosts.some_may_be_native(&job.agent.workers);
+    let Some(parts) = asked.invocation.parts().filter(|_| some_may_be_native) else {
+        return stay(job, hosts, local.clone()).await;
+    };
+    job.writer.send(&ToShim::Split { parts }, &[]).await?;
+    while let Some((message, _)) = inbox.recv().await {
+        if message == ToAgent::Whole {
+            return stay(job, hosts, local.clone()).await;
+        }
+    }
+    Ok(())
 }
 
 /// It may not run here, and no host took it.

@@ -16,7 +16,7 @@ use crate::lang;
 use crate::placement::{self, Protocol};
 use crate::table::{Effect, Row};
 use crate::why::WhyLocal;
-use crate::words::What;
+use crate::words::{Item, What};
 
 /// What an option writes beside the main output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -114,6 +114,18 @@ pub struct ActionCommand {
 /// Whether an option that keeps a compile from stock servers may go to a worker. The row is the option's.
 pub(crate) fn may_go_to_worker(row: &Row) -> bool {
     writes(row).is_some()
+}
+
+/// Whether an option names a file that the compile writes.
+pub(crate) fn writes_named_file(item: &Item, args: &[OsString]) -> bool {
+    let What::Known { row, .. } = item.what else {
+        return false;
+    };
+    match writes(row) {
+        Some(Writes::Argument) => true,
+        Some(Writes::BesideOr(_)) => item.value(args).as_bytes().starts_with(b"="),
+        Some(Writes::Nothing | Writes::Beside(_)) | None => false,
+    }
 }
 
 fn writes(row: &Row) -> Option<Writes> {

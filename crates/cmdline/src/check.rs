@@ -14,7 +14,7 @@ use crate::{
 /// # Panics
 /// When a promise is broken: parsing never panics; a distributable compile has one source and one output, its server
 /// command passes the server's own check, and parsed again it is distributable, compiles the same language, makes
-/// the same output and has nothing left to strip.
+/// the same output and has nothing left to strip; the parts of a command are compiles of one source each.
 pub fn argv(data: &[u8]) {
     let (words, files) = words_and_files(data);
     let Some((compiler, args)) = words.split_first() else {
@@ -39,6 +39,22 @@ pub fn argv(data: &[u8]) {
     }
     if it.where_to() == Placement::Distributable {
         distributable(compiler, &it);
+    }
+    parts_make_up_the_whole(&it);
+}
+
+/// Each part of a command with several sources is a compile of one of them.
+fn parts_make_up_the_whole(it: &Invocation) {
+    let Some(parts) = it.parts() else { return };
+    assert_eq!(parts.len(), it.sources().len());
+    for (words, source) in parts.iter().zip(it.sources()) {
+        let part = parse(words, it.driver(), &mut |_| None);
+        assert_eq!(part.sources(), std::slice::from_ref(source), "{words:?}");
+        assert!(
+            part.action().is_ok() && part.output().is_some(),
+            "{words:?}"
+        );
+        assert_eq!(part.parts(), None);
     }
 }
 

@@ -33,6 +33,7 @@ mod invocation;
 mod lang;
 mod name;
 pub mod native;
+mod parts;
 mod placement;
 mod refusal;
 mod respfile;

@@ -110,7 +110,9 @@ fn where_to(world: &World, compile: &OneCompile) -> String {
 fn may_go_to_workers(world: &World, compile: &OneCompile) -> bool {
     let (_, list) = hosts::find(world, &mut |_| {});
     let may_be_worker = |host: &Host| !host.is_local() && host.speaks != Speaks::Stock;
-    compile.invocation.action().is_ok() && list.hosts.iter().any(may_be_worker)
+    let invocation = &compile.invocation;
+    let can_run = invocation.action().is_ok() || invocation.parts().is_some();
+    can_run && list.hosts.iter().any(may_be_worker)
 }
 
 fn hosts_of(world: &World) -> usize {

@@ -13,6 +13,7 @@ mod local;
 mod log;
 mod messages;
 mod own_options;
+mod parts;
 mod shim;
 
 use std::process::ExitCode;

@@ -19,6 +19,7 @@ use crate::local::{self, SAFEGUARD};
 use crate::log::Log;
 use crate::messages;
 use crate::own_options;
+use crate::parts;
 
 /// distcc's exit codes that this program uses itself.
 const EXIT_COMPILER_MISSING: u8 = 110;
@@ -179,6 +180,10 @@ fn converse(mut agent: Agent, request: &JobRequest, found: &Found, log: &Log) ->
                     break;
                 }
             },
+            ToShim::Split { parts } => match parts::run(request, parts, log) {
+                Some(wait_status) => return exit_code(wait_status),
+                None => drop(agent.say(&ToAgent::Whole, &[])),
+            },
             ToShim::RunLocal { log: lines } => {
                 log.lines(&lines);
                 // Without it the slot is free too early, which costs speed only.
@@ -201,11 +206,7 @@ fn converse(mut agent: Agent, request: &JobRequest, found: &Found, log: &Log) ->
                 match install(&outputs, &files, preprocessor_messages.as_ref()) {
                     Ok(()) => return exit_code(wait_status),
                     Err(why) => {
-                        log.line(
-                            LogLevel::Warning,
-                            &format!("{why}, running locally instead"),
-                        );
-                        drop(agent.say(&ToAgent::InstallFailed(why), &[]));
+                        not_installed(&mut agent, why, log);
                         break;
                     }
                 }
@@ -213,6 +214,13 @@ fn converse(mut agent: Agent, request: &JobRequest, found: &Found, log: &Log) ->
         }
     }
     local::run(found, args, log)
+}
+
+fn not_installed(agent: &mut Agent, why: String, log: &Log) {
+    let text = format!("{why}, running locally instead");
+    log.line(LogLevel::Warning, &text);
+    // One that is gone need not know.
+    drop(agent.say(&ToAgent::InstallFailed(why), &[]));
 }
 
 /// Runs the preprocessor here and hands what it wrote to the agent. Returns its messages, which
@@ -238,26 +246,40 @@ fn install(
     files: &[File],
     preprocessor_messages: Option<&File>,
 ) -> Result<(), String> {
-    let pairs = || outputs.iter().zip(files);
-    for (output, file) in pairs() {
+    put_files(outputs, files)?;
+    print_messages(outputs, files, preprocessor_messages);
+    Ok(())
+}
+
+/// Puts the files among the outputs in place.
+pub(crate) fn put_files(outputs: &[OutputFile], files: &[File]) -> Result<(), String> {
+    for (output, file) in outputs.iter().zip(files) {
         if let Destination::File(path) = &output.destination {
             sys::output_file::put(file, output.len, Path::new(path))
                 .map_err(|error| format!("cannot write {}: {error}", path.display()))?;
         }
     }
+    Ok(())
+}
+
+/// Prints the messages among the outputs, after those of the preprocessor that ran here.
+pub(crate) fn print_messages(
+    outputs: &[OutputFile],
+    files: &[File],
+    preprocessor_messages: Option<&File>,
+) {
     let said = preprocessor_messages.map(|file| {
         let len = file.metadata().map_or(0, |meta| meta.len());
         pass_on(file, len, &mut std::io::stderr());
         (file, len)
     });
-    for (output, file) in pairs() {
+    for (output, file) in outputs.iter().zip(files) {
         match output.destination {
             Destination::Stdout => pass_on(file, output.len, &mut std::io::stdout()),
             Destination::Stderr => hosts_messages(file, output.len, said),
             Destination::File(_) => {}
         }
     }
-    Ok(())
 }
 
 /// Prints what the host's compiler said as one here would have said it.
@@ -283,7 +305,7 @@ fn hosts_messages(file: &File, len: u64, said: Option<(&File, u64)>) {
 }
 
 /// Copies a compiler's messages. A reader that went away must not fail the compile.
-fn pass_on(mut file: &File, len: u64, to: &mut dyn Write) {
+pub(crate) fn pass_on(mut file: &File, len: u64, to: &mut dyn Write) {
     use std::io::{Read, Seek};
     if len > 0 && file.rewind().is_ok() {
         drop(std::io::copy(&mut file.take(len), to).and_then(|_| to.flush()));

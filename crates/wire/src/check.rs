@@ -40,6 +40,10 @@ mod tests {
             })
             .to_payload(),
             ToAgent::Watch(Some("r".into())).to_payload(),
+            ToShim::Split {
+                parts: vec![vec!["-c".into(), "a.c".into()], vec!["b.c".into()]],
+            }
+            .to_payload(),
             ToShim::RunLocal { log: log.clone() }.to_payload(),
             ToShim::Finish {
                 wait_status: 0,

@@ -35,4 +35,4 @@ pub use to_shim::{Destination, LogLevel, LogLine, OutputFile, ToShim};
 
 /// Version of everything in this crate. It is part of the socket's name, so programs of different
 /// versions never talk to each other: an agent of an older version finds no new work and leaves.
-pub const PROTOCOL_VERSION: u32 = 3;
+pub const PROTOCOL_VERSION: u32 = 4;

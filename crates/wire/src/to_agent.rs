@@ -15,6 +15,8 @@ pub enum ToAgent {
     /// The shim could not put an output in place and now compiles locally. The text says why. A
     /// shim that has put everything in place just ends.
     InstallFailed(String),
+    /// The parts of [`crate::ToShim::Split`] do not make up the whole: the command is to be run as it was given.
+    Whole,
     /// Send [`crate::event::Event`]s from now on: of all jobs, or of those with this run name
     /// (`FARCC_RUN` in the job's environment).
     Watch(Option<String>),
@@ -93,6 +95,7 @@ const TAG_WATCH: u8 = 4;
 const TAG_DRAIN: u8 = 5;
 const TAG_EXPLAIN_OUTPUT: u8 = 6;
 const TAG_EXPLAIN_COMMAND: u8 = 7;
+const TAG_WHOLE: u8 = 8;
 
 impl ToAgent {
     /// The message as a frame's payload.
@@ -117,6 +120,7 @@ impl ToAgent {
                 w.option(run.as_ref(), |w, run| w.bytes(run.as_bytes()));
                 w
             }
+            Self::Whole => Writer::tagged(TAG_WHOLE),
             Self::Drain => Writer::tagged(TAG_DRAIN),
             Self::Explain(Explain::Output(path)) => {
                 let mut w = Writer::tagged(TAG_EXPLAIN_OUTPUT);
@@ -143,6 +147,7 @@ impl ToAgent {
             }),
             TAG_INSTALL_FAILED => Self::InstallFailed(r.text()?),
             TAG_WATCH => Self::Watch(r.option(Reader::text)?),
+            TAG_WHOLE => Self::Whole,
             TAG_DRAIN => Self::Drain,
             TAG_EXPLAIN_OUTPUT => Self::Explain(Explain::Output(r.os()?)),
             TAG_EXPLAIN_COMMAND => Self::Explain(Explain::Command(JobRequest::read(&mut r)?)),
@@ -232,6 +237,7 @@ mod tests {
         check(ToAgent::Watch(None));
         check(ToAgent::Watch(Some("run".into())));
         check(ToAgent::Drain);
+        check(ToAgent::Whole);
         check(ToAgent::Explain(Explain::Output("/w/a.o".into())));
         check(ToAgent::Explain(Explain::Command(JobRequest::default())));
     }

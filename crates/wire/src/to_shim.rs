@@ -18,6 +18,12 @@ pub enum ToShim {
         /// All arguments after the compiler.
         args: Vec<OsString>,
     },
+    /// Each of these is a compile of its own, as the arguments after the compiler. Have them done like any other, and
+    /// put what comes of them in place in this order; or, if that cannot be, say [`crate::ToAgent::Whole`].
+    Split {
+        /// The arguments of each.
+        parts: Vec<Vec<OsString>>,
+    },
     /// Become the real compiler, with the original arguments. The socket stays open across exec;
     /// its end tells the agent that the slot is free.
     RunLocal {
@@ -96,6 +102,7 @@ const TAG_RUN_LOCAL: u8 = 4;
 const TAG_FINISH: u8 = 5;
 const TAG_ABORT: u8 = 6;
 const TAG_EXPLANATION: u8 = 7;
+const TAG_SPLIT: u8 = 8;
 
 impl ToShim {
     /// The message as a frame's payload.
@@ -111,6 +118,14 @@ impl ToShim {
             Self::Preprocess { args } => {
                 let mut w = Writer::tagged(TAG_PREPROCESS);
                 w.os_list(args);
+                w
+            }
+            Self::Split { parts } => {
+                let mut w = Writer::tagged(TAG_SPLIT);
+                w.len(parts.len());
+                for part in parts {
+                    w.os_list(part);
+                }
                 w
             }
             Self::RunLocal { log } => {
@@ -158,6 +173,9 @@ impl ToShim {
             TAG_LOG => Self::Log(read_log(&mut r)?),
             TAG_PREPROCESS => Self::Preprocess {
                 args: r.os_list("argument list")?,
+            },
+            TAG_SPLIT => Self::Split {
+                parts: r.list("parts", |r| r.os_list("argument list"))?,
             },
             TAG_RUN_LOCAL => Self::RunLocal {
                 log: read_log(&mut r)?,
@@ -297,6 +315,9 @@ mod tests {
         check(ToShim::Log(log.clone()));
         check(ToShim::Preprocess {
             args: vec!["-E".into(), "x.c".into()],
+        });
+        check(ToShim::Split {
+            parts: vec![vec!["-c".into(), "a.c".into()], vec![]],
         });
         check(ToShim::RunLocal { log: log.clone() });
         check(ToShim::Finish {

@@ -169,6 +169,7 @@ impl Compile {
                     done.preprocessed += 1;
                     preprocessor_stderr = self.preprocess(&agent, &args);
                 }
+                ToShim::Split { .. } => agent.say(&ToAgent::Whole, &[]),
                 ToShim::RunLocal { log } => {
                     done.log.extend(log);
                     done.how = How::Local(self.compile_here(&mut done.stderr));

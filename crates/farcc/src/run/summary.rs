@@ -85,7 +85,8 @@ impl Summary {
             let local = self.local.entry(code.to_owned()).or_default();
             local.jobs += 1;
             sentence.clone_into(&mut local.sentence);
-        } else {
+        } else if !ended.host.is_empty() {
+            // Whoever had none went away, or was only the sum of other jobs.
             let remote = self.remote.entry(ended.host.clone()).or_default();
             remote.jobs += 1;
             remote.compile_ms += ended.remote_ms;
