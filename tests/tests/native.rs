@@ -7,6 +7,7 @@ use e2e::run::{Outcome, run};
 use e2e::server::Server;
 use e2e::workspace::Workspace;
 
+mod objective_c;
 mod precompiled;
 mod several;
 
@@ -76,6 +77,10 @@ const LINES: &[(&str, &[&str])] = &[
     (
         "gcc -save-temps=obj -c a.c -o out/a.o",
         &["out/a.o", "out/a.i", "out/a.s"],
+    ),
+    (
+        "clang -save-temps=obj -c a.c -o out/a.o",
+        &["out/a.o", "out/a.i", "out/a.bc", "out/a.s"],
     ),
     ("gcc -S a.c -o out/a.s", &["out/a.s"]),
     ("gcc -march=native -O2 -c a.c -o out/a.o", &["out/a.o"]),

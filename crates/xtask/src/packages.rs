@@ -15,6 +15,8 @@ const NEEDED: &[(&str, &str)] = &[
     ("/usr/bin/distccmon-text", "distcc"),
     ("/usr/bin/lsdistcc", "distcc"),
     ("/usr/lib/python3/dist-packages/", "python3"),
+    ("/usr/share/doc/gobjc++/", "gobjc++"),
+    ("/usr/share/doc/gobjc/", "gobjc"),
     ("ccache", "ccache"),
     ("clang", "clang"),
     ("cmake", "cmake"),

@@ -247,7 +247,7 @@ impl Preparer {
             named: &order.command.named,
         };
         inputs.gather(&mut self.places, found, named)?;
-        inputs.reads = Some(Reads::new(order, found));
+        inputs.reads = Reads::new(order, found);
         let dates = found.scan.dates;
         let tells_time = dates.date || dates.time;
         let mut prepared = self.finish(order, inputs, installed, tells_time)?;

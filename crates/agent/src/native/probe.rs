@@ -24,14 +24,15 @@ use crate::toolchain::{self, told_words};
 /// Options besides those that decide about the toolchain: as much of the compiler as possible is to run.
 const OPTIONS: &[&str] = &["-g", "-O2", "-c"];
 
-/// For C and Objective-C.
+/// For C and Objective-C. In the latter, GCC takes no declaration in `for` unless it is told a standard.
 const C_SOURCE: &str = "\
 static const double weights[] = {0.1, 2.5e-3, 1e100};
 struct pair { long a; const char *b; };
 double farcc_probe(struct pair *p, unsigned n)
 {
     double sum = 0;
-    for (unsigned i = 0; i < n; i++)
+    unsigned i;
+    for (i = 0; i < n; i++)
         sum += weights[i % 3] * (double)p[i].a / (p[i].b ? 3 : 7);
     return sum;
 }

@@ -29,6 +29,9 @@ use crate::scanning::Found;
 /// What is appended to the main output's name for the list.
 const SUFFIX: &str = ".farcc-reads";
 
+/// What is no file in Clang's list: it is there where the compiler reads preprocessed text, which names them.
+const NO_FILES: &[&[u8]] = &[b"<built-in>", b"<command line>", b"<command-line>"];
+
 /// Where the list is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum List {
@@ -49,17 +52,22 @@ pub(crate) struct Reads {
 }
 
 impl Reads {
-    pub(super) fn new(order: &Order, found: &Found) -> Self {
-        let list = match order.invocation.dependency() {
+    /// `None` where Clang reads preprocessed text: its list has what that says to have been made of.
+    pub(super) fn new(order: &Order, found: &Found) -> Option<Self> {
+        let (it, family) = (&order.invocation, order.invocation.driver().family);
+        if it.source_is_preprocessed() && family == Family::Clang {
+            return None;
+        }
+        let list = match it.dependency() {
             Some(dependency) => List::Asked(dependency.file.clone()),
-            None => List::Ours(order.invocation.driver().family),
+            None => List::Ours(family),
         };
-        Self {
+        Some(Self {
             list,
             path: None,
             cwd: order.cwd.clone(),
             found: found.scan.files.clone(),
-        }
+        })
     }
 
     /// Has a command write a list for us beside its first output, unless it writes one for the build.
@@ -190,7 +198,7 @@ fn plain(cwd: &Path, name: &Path) -> PathBuf {
 fn lines(text: &[u8]) -> Vec<Cow<'_, [u8]>> {
     let lines = text.split(|byte| *byte == b'\n');
     lines
-        .filter(|line| !line.is_empty())
+        .filter(|line| !line.is_empty() && !NO_FILES.contains(line))
         .map(Cow::Borrowed)
         .collect()
 }
@@ -252,6 +260,12 @@ mod tests {
     #[test]
     fn files_of_the_compile_itself_are_no_surprise() {
         check(&["a.c"], "a.c\na.i", None);
+    }
+
+    #[test]
+    fn what_is_no_file_is_not_missed() {
+        let listed = lines(b"<built-in>\n<command line>\na.c\n");
+        assert_eq!(listed, [b"a.c".as_slice()]);
     }
 
     #[test]
