@@ -16,7 +16,7 @@ use e2e::programs;
 use e2e::workspace::Workspace;
 
 use crate::bench::stub_agent;
-use crate::cargo::{build_release, use_release_programs};
+use crate::cargo::{build_release, target_dir, use_release_programs};
 use budgets::Figure;
 use counts::{allocations, instructions};
 
@@ -48,26 +48,29 @@ pub(crate) fn run(words: &[&str]) -> Result<(), String> {
 /// The shim's size, and one job of an agent that answers at once.
 fn shim() -> Result<Vec<Figure>, String> {
     let path = programs::distcc();
+    // Valgrind sees allocations of the shared C library only.
+    let shared = target_dir()?.join("release/distcc");
     let size = std::fs::metadata(&path).map_err(|error| error.to_string())?;
     let workspace = Workspace::new();
     stub_agent::serve(&workspace.distcc_dir())?;
-    let one_job = |counted: fn(&mut Command, &Path, &[&str]) -> Result<u64, String>| {
+    let one_job = |counted: fn(&mut Command, &Path, &[&str]) -> Result<u64, String>,
+                   path: &Path| {
         counted(
             &mut workspace.command("/usr/bin/valgrind"),
-            &path,
+            path,
             &["gcc", "-c", "a.c", "-o", "a.o"],
         )
     };
     Ok(vec![
         Figure::new("shim_bytes", size.len()),
-        Figure::new("shim_instructions", one_job(instructions)?),
-        Figure::new("shim_allocations", one_job(allocations)?),
+        Figure::new("shim_instructions", one_job(instructions, &path)?),
+        Figure::new("shim_allocations", one_job(allocations, &shared)?),
     ])
 }
 
 /// The scanner and the scheduler, which touch nothing of the machine.
 fn pure_cores() -> Result<Vec<Figure>, String> {
-    let program = programs::bin_dir().join("ratchet");
+    let program = target_dir()?.join("release/ratchet");
     let count = |work: &str, times: usize| {
         let times = times.to_string();
         instructions(
