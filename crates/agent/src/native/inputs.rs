@@ -6,6 +6,7 @@
 
 use std::ffi::{OsStr, OsString};
 use std::fs;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
@@ -184,7 +185,7 @@ impl Inputs {
 
     /// Adds something with the links that lead there; a directory if it is nothing else.
     fn way(&mut self, way: &Way, entry: Option<Entry>) -> Result<(), NoInputs> {
-        if NOT_ON_DISK.iter().any(|dir| way.place.starts_with(dir)) {
+        if NOT_ON_DISK.iter().any(|dir| is_below(&way.place, dir)) {
             return Err(NoInputs::Special(way.place.clone()));
         }
         for link in &way.links {
@@ -202,6 +203,12 @@ impl Inputs {
         }
         Ok(())
     }
+}
+
+/// Whether a real path is that directory or below it. By bytes: it is asked for each header of each compile.
+fn is_below(path: &Path, dir: &str) -> bool {
+    let rest = path.as_os_str().as_bytes().strip_prefix(dir.as_bytes());
+    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(b"/"))
 }
 
 /// An absolute path as a path in the tree.
@@ -241,6 +248,13 @@ pub(crate) fn relative(from: &Path, to: &Path) -> PathBuf {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_the_kernel_makes_up_is_told_from_its_neighbours() {
+        for (path, expect) in [("/proc", true), ("/proc/1/x", true), ("/process/x", false)] {
+            assert_eq!(is_below(Path::new(path), "/proc"), expect, "{path}");
+        }
+    }
 
     #[test]
     fn ways_between_directories() {

@@ -1,6 +1,6 @@
-//! Large files on their way to workers: compressed once, whatever the number of workers.
+//! Files on their way to workers: compressed once, whatever the number of workers.
 //!
-//! A compiler is most of what a first build sends, and each worker needs it.
+//! A compiler is most of what a first build sends, then come headers, and each worker needs them.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -9,17 +9,27 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
-use reapi::client::PackedBlob;
+use reapi::client::{BatchedBlob, PackedBlob};
 use store::Digest;
 use tokio::sync::OnceCell;
 
 /// What is kept compressed, in bytes on disk; beyond that all is forgotten and made again when it is needed.
 const PACKED_BYTES_MAX: u64 = 512 << 20;
 
+/// The same for small files, in bytes of memory.
+const SMALL_BYTES_MAX: usize = 16 << 20;
+
 /// Compressed files, by what is in them.
 #[derive(Debug, Default)]
 pub(crate) struct PackedFiles {
     blobs: RefCell<HashMap<Digest, Rc<OnceCell<PackedBlob>>>>,
+    small: RefCell<Small>,
+}
+
+#[derive(Debug, Default)]
+struct Small {
+    blobs: HashMap<Digest, BatchedBlob>,
+    bytes: usize,
 }
 
 impl PackedFiles {
@@ -34,6 +44,21 @@ impl PackedFiles {
             .await?;
         self.keep_within_bounds();
         Ok(blob.clone())
+    }
+
+    /// A small file in the form in which it is sent, if it has been sent to another worker.
+    pub(crate) fn small(&self, digest: &Digest) -> Option<BatchedBlob> {
+        self.small.borrow().blobs.get(digest).cloned()
+    }
+
+    /// Keeps a small file for other workers.
+    pub(crate) fn keep_small(&self, blob: BatchedBlob) {
+        let mut small = self.small.borrow_mut();
+        if small.bytes > SMALL_BYTES_MAX {
+            *small = Small::default();
+        }
+        small.bytes += blob.packed_bytes();
+        small.blobs.insert(*blob.digest(), blob);
     }
 
     /// A worker did not take it: the file may have changed before it was read.

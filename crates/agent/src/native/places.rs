@@ -6,6 +6,7 @@
 //! a compiler, unless two paths disagree about one link: then everything is found anew.
 
 use std::collections::HashMap;
+use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
@@ -81,11 +82,12 @@ type Identity = (u64, u64);
 #[derive(Debug)]
 pub(crate) struct Places {
     function: DigestFunction,
-    files: HashMap<Arc<Path>, Arc<Placed>>,
+    /// By path: as bytes, since paths are hashed and compared component by component.
+    files: HashMap<Box<OsStr>, Arc<Placed>>,
     /// Content by the file's stamp: one file may have several paths.
     digests: HashMap<Stamp, Digest>,
     /// Ways to directories, each with the directory that it led to.
-    directories: HashMap<Box<Path>, (Identity, Arc<Way>)>,
+    directories: HashMap<Box<OsStr>, (Identity, Arc<Way>)>,
 }
 
 impl Places {
@@ -111,7 +113,7 @@ impl Places {
             return way(path).map(Arc::new);
         };
         let there = (meta.dev(), meta.ino());
-        if let Some((known, way)) = self.directories.get(path)
+        if let Some((known, way)) = self.directories.get(path.as_os_str())
             && *known == there
         {
             return Ok(Arc::clone(way));
@@ -121,7 +123,7 @@ impl Places {
             self.forget();
         }
         self.directories
-            .insert(path.into(), (there, Arc::clone(&way)));
+            .insert(path.as_os_str().into(), (there, Arc::clone(&way)));
         Ok(way)
     }
 
@@ -130,7 +132,7 @@ impl Places {
     /// # Errors
     /// Why it cannot be an input.
     pub(crate) fn file(&mut self, path: &Path, seen: Stamp) -> Result<Arc<Placed>, NoPlace> {
-        if let Some(known) = self.files.get(path)
+        if let Some(known) = self.files.get(path.as_os_str())
             && known.stamp == seen
         {
             return Ok(Arc::clone(known));
@@ -165,7 +167,8 @@ impl Places {
                 self.forget();
             }
             self.digests.insert(seen, digest);
-            self.files.insert(Arc::from(path), Arc::clone(&placed));
+            self.files
+                .insert(path.as_os_str().into(), Arc::clone(&placed));
         }
         Ok(placed)
     }

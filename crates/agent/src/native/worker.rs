@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use bytes::Bytes;
-use reapi::client::{CallError, Client, Executed, Wanted};
+use reapi::client::{BatchedBlob, CallError, Client, Executed, Wanted};
 use reapi::{ExecutionMetadata, Stage};
 use store::Digest;
 use tokio::sync::OnceCell;
@@ -290,21 +290,38 @@ impl Worker {
         let mut batch = Vec::with_capacity(small.len());
         let mut batch_bytes = 0;
         for blob in small {
-            let bytes = match blob.source {
-                Source::Bytes(bytes) => bytes,
-                Source::File(path) => read(&path, &blob.digest)?,
-            };
-            if batch_bytes + bytes.len() as u64 > batched_max {
+            let size = blob.digest.size_bytes;
+            let blob = self.batched(blob)?;
+            if batch_bytes + size > batched_max {
                 self.send_batch(std::mem::take(&mut batch), traffic).await?;
                 batch_bytes = 0;
             }
-            batch_bytes += bytes.len() as u64;
-            batch.push((blob.digest, bytes));
+            batch_bytes += size;
+            batch.push(blob);
         }
         if batch.is_empty() {
             return Ok(());
         }
         self.send_batch(batch, traffic).await
+    }
+
+    /// A small blob in the form in which it is sent.
+    fn batched(&self, blob: Blob) -> Result<BatchedBlob, NoResult> {
+        let path = match blob.source {
+            Source::Bytes(bytes) => return Ok(self.client.pack(blob.digest, bytes)),
+            Source::File(path) => path,
+        };
+        let known = self.packed.small(&blob.digest);
+        if let Some(known) = known.filter(|known| self.client.takes(known)) {
+            return Ok(known);
+        }
+        let bytes = read(&path, &blob.digest)?;
+        let packed = self.client.pack(blob.digest, bytes);
+        // All workers and what knows them share what is kept.
+        if Rc::strong_count(&self.packed) > 2 {
+            self.packed.keep_small(packed.clone());
+        }
+        Ok(packed)
     }
 
     async fn send_large(&self, digest: &Digest, path: &Path) -> Result<(), NoResult> {
@@ -323,11 +340,11 @@ impl Worker {
 
     async fn send_batch(
         &self,
-        batch: Vec<(Digest, Bytes)>,
+        batch: Vec<BatchedBlob>,
         traffic: &Cell<Traffic>,
     ) -> Result<(), NoResult> {
-        let digests: Vec<Digest> = batch.iter().map(|(digest, _)| *digest).collect();
-        self.client.upload(batch).await?;
+        let digests: Vec<Digest> = batch.iter().map(|blob| *blob.digest()).collect();
+        self.client.upload_batched(batch).await?;
         self.sent(traffic, digests);
         Ok(())
     }

@@ -142,17 +142,26 @@ pub(crate) fn find(word: &[u8]) -> Option<(&'static Row, usize)> {
 }
 
 fn find_exact(word: &[u8]) -> Option<(&'static Row, usize)> {
-    (2..=word.len().min(NAME_BYTES_MAX)).rev().find_map(|len| {
-        let at = ROWS
-            .binary_search_by(|row| row.name.as_bytes().cmp(&word[..len]))
-            .ok()?;
-        let row = &ROWS[at];
+    let mut start = &word[..word.len().min(NAME_BYTES_MAX)];
+    loop {
+        // Whatever is a prefix of `start` is also one of the last row that does not come after it.
+        let after = ROWS.partition_point(|row| row.name.as_bytes() <= start);
+        let row = &ROWS[after.checked_sub(1)?];
+        let pairs = row.name.as_bytes().iter().zip(start);
+        let common = pairs.take_while(|(ours, theirs)| ours == theirs).count();
+        if common < row.name.len() {
+            start = &start[..common];
+            continue;
+        }
         let fits = match row.take {
-            Take::Nothing | Take::Separate => len == word.len(),
+            Take::Nothing | Take::Separate => common == word.len(),
             Take::Joined | Take::Either => true,
         };
-        fits.then_some((row, len))
-    })
+        if fits {
+            return Some((row, common));
+        }
+        start = &start[..common - 1];
+    }
 }
 
 #[cfg(test)]
@@ -168,6 +177,31 @@ mod tests {
                 pair[0].name,
                 pair[1].name
             );
+        }
+    }
+
+    #[test]
+    fn the_longest_name_that_fits_is_found() {
+        let by_trying = |word: &[u8]| {
+            (2..=word.len()).rev().find_map(|len| {
+                let row = ROWS
+                    .iter()
+                    .find(|row| row.name.as_bytes() == &word[..len])?;
+                let fits = match row.take {
+                    Take::Nothing | Take::Separate => len == word.len(),
+                    Take::Joined | Take::Either => true,
+                };
+                fits.then_some((row, len))
+            })
+        };
+        for row in ROWS {
+            for end in ["", "=", "x", "-x", "=a,b", "o", "1"] {
+                for cut in 0..row.name.len().min(4) {
+                    let word = format!("{}{end}", &row.name[..row.name.len() - cut]);
+                    let (found, tried) = (find_exact(word.as_bytes()), by_trying(word.as_bytes()));
+                    assert_eq!(found, tried, "{word}");
+                }
+            }
         }
     }
 

@@ -42,6 +42,7 @@ pub use capabilities::Capabilities;
 use connection::Http2;
 pub use execute::{Executed, Wanted};
 pub use failure::CallError;
+pub use upload::BatchedBlob;
 pub use upload_stream::PackedBlob;
 
 /// Longest message that is taken from a server, in bytes. Some send more than gRPC's usual 4 MiB

@@ -9,6 +9,7 @@ use tonic::Code;
 use super::{CallError, Client};
 use crate::limits::{BATCH_BYTES_MAX, PIECE_BYTES};
 use crate::message::digest;
+use crate::proto::re::compressor::Value as Compressor;
 use crate::proto::{BatchUpdate, BatchUpdateBlobsRequest, re};
 
 /// Most digests in one question about missing blobs; servers take 10,000.
@@ -21,6 +22,28 @@ const BATCH_BLOBS_MAX: usize = 1_000;
 pub(super) const BLOB_OVERHEAD_BYTES: usize = 128;
 
 const _: () = assert!(PIECE_BYTES < BATCH_BYTES_MAX);
+
+/// A blob as batches carry it. For any server that [`Client::takes`] it.
+#[derive(Debug, Clone)]
+pub struct BatchedBlob {
+    digest: Digest,
+    data: Bytes,
+    compressor: Compressor,
+}
+
+impl BatchedBlob {
+    /// What it is.
+    #[must_use]
+    pub fn digest(&self) -> &Digest {
+        &self.digest
+    }
+
+    /// Bytes that are sent.
+    #[must_use]
+    pub fn packed_bytes(&self) -> usize {
+        self.data.len()
+    }
+}
 
 impl Client {
     /// Which of these blobs the server lacks.
@@ -58,21 +81,34 @@ impl Client {
     /// # Errors
     /// The call failed, or the server did not take one of them.
     pub async fn upload(&self, blobs: Vec<(Digest, Bytes)>) -> Result<(), CallError> {
+        let bytes_max = self.batched_bytes_max();
+        let (small, large): (Vec<_>, Vec<_>) = blobs
+            .into_iter()
+            .partition(|(_, data)| data.len() <= bytes_max);
+        let small = small.into_iter();
+        let small = small.map(|(digest, data)| self.pack(digest, data));
+        self.upload_batched(small.collect()).await?;
+        for (digest, data) in large {
+            self.upload_stream(&digest, io::Cursor::new(data)).await?;
+        }
+        Ok(())
+    }
+
+    /// The same for blobs that are what batches carry.
+    ///
+    /// # Errors
+    /// The call failed, or the server did not take one of them.
+    pub async fn upload_batched(&self, blobs: Vec<BatchedBlob>) -> Result<(), CallError> {
         let bytes_max = self.capabilities().batch_bytes_max;
         let (mut batch, mut bytes) = (Vec::new(), 0);
-        for (digest, data) in blobs {
-            let more = data.len() + BLOB_OVERHEAD_BYTES;
-            if more > bytes_max {
-                let from = io::Cursor::new(data);
-                self.upload_stream(&digest, from).await?;
-                continue;
-            }
+        for blob in blobs {
+            let more = blob.data.len() + BLOB_OVERHEAD_BYTES;
             if !batch.is_empty() && (bytes + more > bytes_max || batch.len() >= BATCH_BLOBS_MAX) {
                 self.upload_batch(std::mem::take(&mut batch)).await?;
                 bytes = 0;
             }
             bytes += more;
-            batch.push((digest, data));
+            batch.push(blob);
         }
         if batch.is_empty() {
             return Ok(());
@@ -80,13 +116,41 @@ impl Client {
         self.upload_batch(batch).await
     }
 
-    async fn upload_batch(&self, blobs: Vec<(Digest, Bytes)>) -> Result<(), CallError> {
+    /// A blob as it goes into a batch: compressed, if the server can and it is worth it.
+    #[must_use]
+    pub fn pack(&self, digest: Digest, data: Bytes) -> BatchedBlob {
+        let may_pack = self.capabilities().batches_zstd;
+        match may_pack.then(|| self.packed(&data)).flatten() {
+            Some(data) => BatchedBlob {
+                digest,
+                data,
+                compressor: Compressor::Zstd,
+            },
+            None => BatchedBlob {
+                digest,
+                data,
+                compressor: Compressor::Identity,
+            },
+        }
+    }
+
+    /// Whether the server takes a blob as it is, which was made for another one.
+    #[must_use]
+    pub fn takes(&self, blob: &BatchedBlob) -> bool {
+        blob.compressor == Compressor::Identity || self.capabilities().batches_zstd
+    }
+
+    async fn upload_batch(&self, blobs: Vec<BatchedBlob>) -> Result<(), CallError> {
         let path = "/build.bazel.remote.execution.v2.ContentAddressableStorage/BatchUpdateBlobs";
         let request = BatchUpdateBlobsRequest {
             instance_name: self.instance(),
             requests: blobs
                 .into_iter()
-                .map(|(digest, data)| self.update(&digest, data))
+                .map(|blob| BatchUpdate {
+                    digest: Some(digest::to_message(&blob.digest)),
+                    data: blob.data,
+                    compressor: blob.compressor.into(),
+                })
                 .collect(),
             digest_function: self.digest_function(),
         };
@@ -106,19 +170,5 @@ impl Client {
             });
         }
         Ok(())
-    }
-
-    fn update(&self, digest: &Digest, data: Bytes) -> BatchUpdate {
-        let may_pack = self.capabilities().batches_zstd;
-        let packed = may_pack.then(|| self.packed(&data)).flatten();
-        let (data, compressor) = match packed {
-            Some(packed) => (packed, re::compressor::Value::Zstd.into()),
-            None => (data, re::compressor::Value::Identity.into()),
-        };
-        BatchUpdate {
-            digest: Some(digest::to_message(digest)),
-            data,
-            compressor,
-        }
     }
 }
