@@ -131,6 +131,18 @@ pub(crate) async fn expand(
     Ok(Some(expanded.ok_or(Why::NativeUnknown)?))
 }
 
+/// Whether the place of each option goes into the output, and what stands for a native option has another one.
+///
+/// GCC's driver gives `--param` of `-march=native` to the compiler before the other options, and one that is told to it
+/// after them. With debug information (`DW_AT_producer`) and `-flto` that can be seen in the object.
+fn is_recorded_in_order(given: &Invocation, expanded: &Invocation) -> bool {
+    let starts = |it: &Invocation, start: &[u8]| {
+        let mut words = it.args().iter().map(|word| word.as_bytes());
+        words.any(|word| word.starts_with(start))
+    };
+    starts(expanded, b"--param") && (given.debug_info() || starts(given, b"-flto"))
+}
+
 /// The compile for a worker, if it may run it: without native options, with `more` words at its end.
 ///
 /// # Errors
@@ -142,6 +154,10 @@ pub(crate) fn worker_order(
     more: &[OsString],
 ) -> Result<native::Order, Local> {
     if (expanded.is_some() || !more.is_empty()) && given.records_command_line() {
+        let why = WhyLocal::CommandLine;
+        return Err(local(given, why, None));
+    }
+    if expanded.is_some_and(|expanded| is_recorded_in_order(given, expanded)) {
         let why = WhyLocal::CommandLine;
         return Err(local(given, why, None));
     }
