@@ -10,6 +10,7 @@ use e2e::workspace::Workspace;
 mod objective_c;
 mod precompiled;
 mod several;
+mod this_processor;
 
 const SOURCE: &str = "#include \"sub/part.h\"\n#include <string.h>\n\
                       int answer(const char *text) { int unused; return PART + (int)strlen(text); }\n";
@@ -750,21 +751,5 @@ fn a_compile_that_reads_there_what_the_scan_has_not_found_is_made_here_and_kept(
         let kept = last_failure(&workspace);
         assert!(kept.contains("read surprise.h on a worker"), "{kept}");
         assert!(kept.contains(line.split_once(' ').unwrap().1), "{kept}");
-    }
-}
-
-/// GCC's driver puts what it adds for `-march=native` before all other options, and debug information tells.
-#[test]
-fn options_of_this_processor_are_recorded_as_here() {
-    let (workspace, _worker) = with_worker();
-    for line in [
-        "gcc -g -O2 -march=native -c a.c -o out/a.o",
-        "gcc -O2 -flto -frandom-seed=1 -march=native -c a.c -o out/a.o",
-        "clang -g -O2 -march=native -c a.c -o out/a.o",
-    ] {
-        workspace.distcc(line).success();
-        let ours = workspace.read("out/a.o");
-        workspace.run(line).success();
-        assert!(ours == workspace.read("out/a.o"), "{line}");
     }
 }

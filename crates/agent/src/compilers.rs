@@ -14,11 +14,15 @@ use std::process::Stdio;
 use std::rc::Rc;
 use std::time::Duration;
 
-use cmdline::{Driver, Family, Invocation, NameLookup};
+use cmdline::{Driver, NameLookup};
 use tokio::process::Command;
 use tokio::sync::OnceCell;
 use tokio::time::{Instant, timeout};
 use wire::JobRequest;
+
+mod native_options;
+
+pub(crate) use native_options::Expanded;
 
 /// How long a compiler may think about a question.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
@@ -66,32 +70,27 @@ type Answers = HashMap<Question, Rc<OnceCell<Rc<Answer>>>>;
 /// All compilers seen.
 #[derive(Debug, Default)]
 pub(crate) struct Compilers {
+    /// Where files for compilers are written.
+    dir: PathBuf,
     answers: RefCell<Answers>,
     found: RefCell<HashMap<(OsString, OsString), (Instant, Found)>>,
 }
 
 impl Compilers {
+    /// None yet. Files for compilers are written to `dir`, which is made when it is needed.
+    pub(crate) fn new(dir: PathBuf) -> Self {
+        Self {
+            dir,
+            ..Self::default()
+        }
+    }
+
     /// Whose command line it is, by name and by what the name links to.
     pub(crate) fn driver(&self, job: &JobRequest) -> Driver {
         let links = self.links_of(&job.compiler_path);
         let mut names = vec![job.compiler.as_os_str()];
         names.extend(links.iter().map(OsString::as_os_str));
         Driver::guess(&names)
-    }
-
-    /// The invocation with `-march=native` and its relatives spelled out. `None` if the compiler does not say.
-    pub(crate) async fn expand_native(
-        &self,
-        job: &JobRequest,
-        invocation: &Invocation,
-    ) -> Option<Invocation> {
-        let asked = invocation.native_options();
-        let answer = self.ask(job, cmdline::native::question(&asked)).await?;
-        let expansion = match invocation.driver().family {
-            Family::Gcc => cmdline::native::parse_gcc(&answer.stderr, &asked),
-            Family::Clang => cmdline::native::parse_clang(&answer.stderr, &asked),
-        };
-        Some(invocation.expand_native(&expansion?))
     }
 
     /// The compiler's name for other machines, and words to add to its command line.
@@ -260,6 +259,7 @@ impl NameLookup for Lookup<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use cmdline::Family;
     use std::os::unix::fs::symlink;
 
     fn make_executable(path: &Path, text: &str) {

@@ -3,11 +3,11 @@
 
 use std::sync::Arc;
 
-use cmdline::Invocation;
 use place::{Candidate, HostId};
 use stock::hosts::{Host, Speaks};
 use wire::LogLevel;
 
+use crate::compilers::Expanded;
 use crate::exchange::{FilesJob, Text};
 use crate::host_lists::JobHosts;
 use crate::job::Job;
@@ -46,7 +46,7 @@ impl Offer {
         let (request, agent) = (&job.request, &job.agent);
         let given = &asked.invocation;
         let expanded = plan::expand(request, given, &agent.compilers).await?;
-        let invocation = expanded.as_ref().unwrap_or(given);
+        let invocation = expanded.as_ref().map_or(given, |it| &it.invocation);
         let for_workers = ForWorkers::find(job, asked, expanded.as_ref(), hosts).await;
         let ForWorkers {
             action,
@@ -200,12 +200,7 @@ struct ForWorkers {
 }
 
 impl ForWorkers {
-    async fn find(
-        job: &Job,
-        asked: &Asked,
-        expanded: Option<&Invocation>,
-        hosts: &JobHosts,
-    ) -> Self {
+    async fn find(job: &Job, asked: &Asked, expanded: Option<&Expanded>, hosts: &JobHosts) -> Self {
         let (agent, given) = (&job.agent, &asked.invocation);
         if asked.native.is_err() || !hosts.some_may_be_native(&agent.workers) {
             return Self::default();

@@ -10,7 +10,7 @@ use cmdline::{Invocation, Mode, Placement, WhyLocal};
 use wire::event::LocalReason;
 use wire::{JobRequest, LogLevel};
 
-use crate::compilers::Compilers;
+use crate::compilers::{Compilers, Expanded};
 use crate::exchange::{FilesJob, Text};
 use crate::native;
 use crate::scanning::{Order, ScanService, WhyText};
@@ -123,7 +123,7 @@ pub(crate) async fn expand(
     job: &JobRequest,
     invocation: &Invocation,
     compilers: &Compilers,
-) -> Result<Option<Invocation>, Local> {
+) -> Result<Option<Expanded>, Local> {
     if invocation.native_options().is_empty() {
         return Ok(None);
     }
@@ -143,34 +143,37 @@ fn is_recorded_in_order(given: &Invocation, expanded: &Invocation) -> bool {
     starts(expanded, b"--param") && (given.debug_info() || starts(given, b"-flto"))
 }
 
-/// The compile for a worker, if it may run it: without native options, with `more` words at its end.
+/// The compile for a worker, if it may run it: with nothing that means another processor there, and `more` words at its
+/// end.
 ///
 /// # Errors
 /// Why a worker may not run it after all.
 pub(crate) fn worker_order(
     job: &JobRequest,
     given: &Invocation,
-    expanded: Option<&Invocation>,
+    expanded: Option<&Expanded>,
     more: &[OsString],
 ) -> Result<native::Order, Local> {
-    if (expanded.is_some() || !more.is_empty()) && given.records_command_line() {
+    let specs = expanded.and_then(|expanded| expanded.specs.clone());
+    // With a specs file it is the command line as it was given.
+    let in_its_place = expanded.filter(|_| specs.is_none());
+    let differs = in_its_place.is_some() || !more.is_empty();
+    if (differs && given.records_command_line())
+        || in_its_place.is_some_and(|expanded| is_recorded_in_order(given, &expanded.invocation))
+    {
         let why = WhyLocal::CommandLine;
         return Err(local(given, why, None));
     }
-    if expanded.is_some_and(|expanded| is_recorded_in_order(given, expanded)) {
-        let why = WhyLocal::CommandLine;
-        return Err(local(given, why, None));
-    }
-    let invocation = expanded.unwrap_or(given).clone();
-    let mut command = invocation
-        .action()
-        .map_err(|(why, _)| local(&invocation, why, None))?;
+    let invocation = expanded.map_or(given, |expanded| &expanded.invocation);
+    let told = if specs.is_some() { given } else { invocation };
+    let mut command = told.action().map_err(|(why, _)| local(told, why, None))?;
     command.argv.extend_from_slice(more);
     Ok(native::Order {
         compiler: job.compiler.clone(),
         compiler_path: job.compiler_path.clone().into(),
-        invocation,
+        invocation: invocation.clone(),
         command,
+        specs,
         cwd: job.cwd.clone().into(),
         env: job.env.clone(),
     })
@@ -196,9 +199,13 @@ pub(crate) fn text_order(given: &Invocation, mut order: native::Order) -> Result
             local(invocation, why, sentence)
         })
     };
+    let of_given = text_action(given)?;
     // Only workers have to be told what `native` means here.
-    let preprocess = text_action(given)?.preprocess;
-    order.command = text_action(&order.invocation)?.command;
+    order.command = match &order.specs {
+        Some(_) => of_given.command,
+        None => text_action(&order.invocation)?.command,
+    };
+    let preprocess = of_given.preprocess;
     Ok(TextOrder { order, preprocess })
 }
 

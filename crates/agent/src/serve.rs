@@ -132,7 +132,7 @@ pub(crate) async fn serve(listener: std_unix::UnixListener, config: Config) -> i
     let agent = Rc::new(Agent {
         dispatcher: Rc::new(Dispatcher::new(Rc::clone(&side_log))),
         host_lists: HostLists::new(config.system_hosts),
-        compilers: Compilers::default(),
+        compilers: Compilers::new(probe_dir(&config.dir)),
         resolver: Resolver::default(),
         states: StateFiles::new(state_tag(&config.socket_name)),
         watchers: Watchers::default(),
@@ -334,7 +334,8 @@ async fn watch(
     }
 }
 
-/// Where sources of test compiles are: a directory for each user, since several may share distcc's.
+/// Where files for compilers and sources of test compiles are: a directory for each user, since several may share
+/// distcc's.
 fn probe_dir(dir: &Path) -> PathBuf {
     dir.join(format!("probe-{}", sys::realm::user_id()))
 }

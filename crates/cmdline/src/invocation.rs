@@ -304,6 +304,51 @@ impl Invocation {
             .collect()
     }
 
+    /// Every `-m…` option with its argument, native ones too: all that what `native` stands for can depend on.
+    #[must_use]
+    pub fn machine_options(&self) -> Vec<OsString> {
+        self.items
+            .iter()
+            .filter(|item| item.what != What::Operand)
+            .filter(|item| self.args[item.word].as_bytes().starts_with(b"-m"))
+            .flat_map(|item| item.slice(&self.args).to_vec())
+            .collect()
+    }
+
+    /// A native option counts instead of an earlier one: `-march=x86-64 -march=native`.
+    #[must_use]
+    pub fn native_overrides(&self) -> bool {
+        self.has_machine_options(|first, second| !first && second)
+    }
+
+    /// A later option counts instead of a native one: `-march=native -march=x86-64`.
+    #[must_use]
+    pub fn native_is_overridden(&self) -> bool {
+        self.has_machine_options(|first, second| first && !second)
+    }
+
+    /// Whether two options of one name stand in this order, by what they say of being native.
+    fn has_machine_options(&self, is_it: impl Fn(bool, bool) -> bool) -> bool {
+        let mut seen = Vec::new();
+        for item in &self.items {
+            let What::Known { row, .. } = item.what else {
+                continue;
+            };
+            if row.effect != Effect::Machine {
+                continue;
+            }
+            let native = is_native(item, &self.args);
+            if seen
+                .iter()
+                .any(|&(name, first)| name == row.name && is_it(first, native))
+            {
+                return true;
+            }
+            seen.push((row.name, native));
+        }
+        false
+    }
+
     /// The same invocation with the native options replaced: all of them go, and the expansion stands in front of
     /// all other words, where the compilers put it themselves. Preprocess with the original, which says the same here.
     #[must_use]

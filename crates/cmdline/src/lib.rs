@@ -33,6 +33,7 @@ mod invocation;
 mod lang;
 mod name;
 pub mod native;
+pub mod native_specs;
 mod parts;
 mod placement;
 mod refusal;

@@ -3,6 +3,8 @@
 //! Both compilers print their inner commands for `-###`. GCC's inner command holds plain options again. Clang's holds
 //! a processor and features; on x86 each feature is the name of an option, so `+avx2` becomes `-mavx2`.
 //!
+//! For GCC on x86 `native_specs` knows more; this is for its other processors.
+//!
 //! The expansion goes in front of all other options, because that is where both compilers put it themselves: `-mno-avx
 //! -march=native` has no AVX.
 

@@ -183,6 +183,18 @@ impl Inputs {
         }
     }
 
+    /// Adds a file that the scanner has not seen, and that has to be there.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub(crate) fn needed_at(&mut self, places: &mut Places, path: &Path) -> Result<(), NoInputs> {
+        let meta = fs::metadata(path).map_err(|error| NoPlace::Unreadable {
+            path: path.to_path_buf(),
+            why: error.to_string(),
+        })?;
+        self.placed(places, path, stamp(&meta))
+    }
+
     /// Adds something with the links that lead there; a directory if it is nothing else.
     fn way(&mut self, way: &Way, entry: Option<Entry>) -> Result<(), NoInputs> {
         if NOT_ON_DISK.iter().any(|dir| is_below(&way.place, dir)) {

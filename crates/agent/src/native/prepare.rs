@@ -63,6 +63,8 @@ pub(crate) struct Order {
     pub(crate) invocation: Invocation,
     /// What a worker runs.
     pub(crate) command: ActionCommand,
+    /// With this file GCC takes what is native in the command for what it means here.
+    pub(crate) specs: Option<PathBuf>,
     /// The real path of the working directory.
     pub(crate) cwd: PathBuf,
     /// The environment, as far as the shim forwards it.
@@ -263,6 +265,9 @@ impl Preparer {
         installed: &Arc<Installed>,
         tells_time: bool,
     ) -> Result<Prepared, WhyNot> {
+        if let Some(specs) = &order.specs {
+            inputs.needed_at(&mut self.places, specs)?;
+        }
         if tells_time {
             inputs.file_at(&mut self.places, Path::new(TIME_ZONE_FILE))?;
         }
@@ -387,7 +392,9 @@ fn command(
         Ok(text.to_owned())
     };
     let mut arguments = vec![text(toolchain.program())?];
-    for word in &order.command.argv {
+    let specs = order.specs.as_ref();
+    let specs = specs.map(|path| cmdline::native_specs::option(path.as_os_str()));
+    for word in specs.iter().chain(&order.command.argv) {
         arguments.push(text(word)?);
     }
     let mut environment = Vec::new();

@@ -139,6 +139,7 @@ fn probe_order(order: &Order, source: &Path, object: &PathBuf) -> Result<Order, 
     Ok(Order {
         invocation,
         command,
+        specs: None,
         ..order.clone()
     })
 }

@@ -278,6 +278,30 @@ fn native_is_not_local() {
     );
 }
 
+/// All that GCC's answer can depend on, and nothing that is the argument of another option.
+#[test]
+fn options_of_the_machine() {
+    let it = understand(
+        "gcc -march=native -O2 -mno-avx -Xassembler -mx -meabi gnu -MD -o -m32 -m32 -c a.c",
+    );
+    let expect = ["-march=native", "-mno-avx", "-meabi", "gnu", "-m32"];
+    assert_eq!(it.machine_options(), expect);
+}
+
+#[test]
+fn native_beside_another_option_of_its_name() {
+    let check = |line: &str, overrides, is_overridden| {
+        let it = understand(line);
+        assert_eq!(it.native_overrides(), overrides, "{line}");
+        assert_eq!(it.native_is_overridden(), is_overridden, "{line}");
+    };
+    check("gcc -march=native -mtune=skylake -c a.c", false, false);
+    check("gcc -march=native -march=native -c a.c", false, false);
+    check("gcc -march=native -march=x86-64 -c a.c", false, true);
+    check("gcc -march=x86-64 -O2 -march=native -c a.c", true, false);
+    check("gcc -march=a -march=native -march=b -c a.c", true, true);
+}
+
 #[test]
 fn response_files() {
     let it = understand("gcc @flags -g");

@@ -71,7 +71,7 @@ const TREES: &[Tree] = &[
         version: "0.17.3",
         dirs: &["rocksdb/util", "rocksdb/monitoring"],
         suffix: "cc",
-        words: "-std=c++20 -Irocksdb -Irocksdb/include -DOS_LINUX -DROCKSDB_PLATFORM_POSIX \
+        words: "-std=c++20 -march=native -Irocksdb -Irocksdb/include -DOS_LINUX -DROCKSDB_PLATFORM_POSIX \
                 -DROCKSDB_LIB_IO_POSIX",
         sample: 4,
         is_slow: false,
