@@ -37,9 +37,10 @@ Tasks:
   bench client      what one compile costs the client, beside stock distcc
   bench cache COMPILE_COMMANDS_JSON [--sample N] [--add OPTIONS]
                     what a known result costs the client, beside ccache's direct mode
-  bench cluster COMPILE_COMMANDS_JSON [--slots N,...] [--peers PEER,...] [--sample N] [--rounds N]
-                [--servers N] [--jobs N] [--add OPTIONS] [--keep DIR] [--publish NAME]
-                    a whole build on many cores, simulated on two, by farcc and its peers
+  bench cluster COMPILE_COMMANDS_JSON [--slots N,...] [--clients N] [--peers PEER,...] [--sample N]
+                [--rounds N] [--servers N] [--jobs N] [--add OPTIONS] [--keep DIR] [--publish NAME]
+                    a whole build on many cores, simulated on two, by farcc and its peers; `bench cluster --help`
+                    tells who they are
   bench ratchet [--accept]
                     instructions, allocations, bytes and sizes that may not grow unnoticed
   bench handover    how long a freed slot stays empty while jobs wait, beside stock distcc

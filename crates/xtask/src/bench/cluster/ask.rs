@@ -2,10 +2,34 @@
 
 use std::path::PathBuf;
 
+use super::network::CLIENTS_MAX;
 use super::peers::Peer;
 
 /// Slots if nobody says which.
 const SLOTS: &[usize] = &[8, 64];
+
+/// What can be asked for.
+pub(super) fn help() -> String {
+    format!("{USAGE}\nPeers:\n{}", Peer::list())
+}
+
+const USAGE: &str = "\
+Usage: cargo xtask bench cluster COMPILE_COMMANDS_JSON [OPTION]...
+
+Builds a whole project on many cores, simulated on two (docs/performance.md). Needs root.
+
+Options:
+  --slots N,...      jobs that all servers run at once; a build for each number (8,64)
+  --servers N        servers that share them (16 slots each, eight at most)
+  --clients N        machines that build the project at the same time, each its own copy (1)
+  --peers PEER,...   who builds (nothing,farcc,farcc-stock,distcc,distcc-lzo)
+  --sample N         so many units, spread evenly, instead of all
+  --rounds N         so often; medians are told (1)
+  --jobs N           what each build tool is told with -j, instead of what suits the peer
+  --add OPTIONS      further options for each compile, split at blanks
+  --keep DIR         copy the logs of servers and build tools there
+  --publish NAME     write results to docs/performance/NAME.json and .md
+";
 
 /// The words after `bench cluster`.
 #[derive(Debug)]
@@ -19,6 +43,8 @@ pub(super) struct Ask {
     pub(super) rounds: usize,
     /// Server programs among which the slots are divided; by default 16 slots each, eight programs at most.
     pub(super) servers: Option<usize>,
+    /// Machines that build the project at the same time.
+    pub(super) clients: usize,
     /// What the build tool is told with `-j`; by default what suits the peer.
     pub(super) jobs: Option<usize>,
     /// Words added to each compile.
@@ -39,6 +65,7 @@ impl Ask {
             sample: None,
             rounds: 1,
             servers: None,
+            clients: 1,
             jobs: None,
             more: Vec::new(),
             keep: None,
@@ -53,6 +80,7 @@ impl Ask {
                 "--sample" => ask.sample = Some(number(value()?)?),
                 "--rounds" => ask.rounds = number(value()?)?,
                 "--servers" => ask.servers = Some(number(value()?)?),
+                "--clients" => ask.clients = number(value()?)?,
                 "--jobs" => ask.jobs = Some(number(value()?)?),
                 "--add" => ask.more.extend(value()?.split(' ').map(str::to_owned)),
                 "--keep" => ask.keep = Some(value()?.into()),
@@ -65,6 +93,9 @@ impl Ask {
         }
         if ask.database.as_os_str().is_empty() {
             return Err("which compile_commands.json?".into());
+        }
+        if ask.clients > CLIENTS_MAX {
+            return Err(format!("at most {CLIENTS_MAX} clients"));
         }
         Ok(ask)
     }
@@ -87,4 +118,26 @@ fn number(text: &str) -> Result<usize, String> {
 
 fn list<T>(text: &str, item: impl Fn(&str) -> Result<T, String>) -> Result<Vec<T>, String> {
     text.split(',').map(item).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Ask, help};
+    use crate::bench::cluster::peers::Peer;
+
+    #[test]
+    fn one_client_builds_unless_more_are_asked_for() {
+        let clients = |words: &[&str]| Ask::read(words).map(|ask| ask.clients);
+        assert_eq!(clients(&["a.json"]), Ok(1));
+        assert_eq!(clients(&["a.json", "--clients", "3"]), Ok(3));
+        assert!(clients(&["a.json", "--clients", "0"]).is_err());
+        assert!(clients(&["a.json", "--clients", "1000"]).is_err());
+    }
+
+    #[test]
+    fn help_tells_who_can_build() {
+        for peer in Peer::USUAL {
+            assert!(help().contains(peer.name()), "{}", peer.name());
+        }
+    }
 }

@@ -38,9 +38,9 @@ pub(super) fn draw(report: &Report, dir: &Path, stem: &str) -> Result<(), String
     if least == most {
         return Ok(());
     }
-    let units = as_f64(report.tree.units);
+    let units = as_f64(report.tree.built());
     let mut speed = curves(report, |line| {
-        units / line.median(|it| it.wall.as_secs_f64())
+        units / line.median(|it| it.wall().as_secs_f64())
     });
     speed.push(Curve {
         name: "bound".into(),
@@ -55,7 +55,7 @@ pub(super) fn draw(report: &Report, dir: &Path, stem: &str) -> Result<(), String
             .collect(),
     });
     let cpu = curves(report, |line| {
-        line.per_unit(report.tree.units, |it| it.client)
+        line.per_unit(report.tree.built(), |it| it.client)
     });
     let range = (as_f64(*least), as_f64(*most));
     let title = |text: &str| format!("{}: {text}", report.tree.name);

@@ -9,7 +9,9 @@
 //! very many slots, look at `server ms` by units per second.
 
 mod ask;
+mod client;
 mod curves;
+mod namespaces;
 mod network;
 mod ninja;
 mod peers;
@@ -40,18 +42,21 @@ use tree::Layer;
 
 /// Builds with every peer, and tells what that took.
 pub(crate) fn run(words: &[&str]) -> Result<(), String> {
+    if words == ["--help"] {
+        print!("{}", ask::help());
+        return Ok(());
+    }
     let mut ask = Ask::read(words)?;
-    tree::enter_namespace()?;
+    if !tree::is_in_namespaces() {
+        return tree::run_in_namespaces();
+    }
     need_stock()?;
     ask.peers.retain(|peer| {
-        let is_there = scene::is_there(*peer);
-        if !is_there {
-            println!(
-                "SKIPPED: {} is not installed (`cargo xtask setup`)",
-                peer.name()
-            );
+        let lacks = peer.lacks();
+        if let Some(what) = &lacks {
+            println!("SKIPPED: {}: {what}", peer.name());
         }
-        is_there
+        lacks.is_none()
     });
     println!("==> building farcc");
     use_release_programs()?;
@@ -96,7 +101,7 @@ fn set_stage(ask: &Ask, place: &Workspace) -> Result<Stage, String> {
     let project = units::project(&units)?;
     let recordings = Recordings::open()?;
     let known = {
-        let _layer = Layer::lay(&project, &place.root().join("recording"))?;
+        let _layer = Layer::lay(&project, &project, &place.root().join("recording"))?;
         recordings.complete(&units)?
     };
     let all = units.len();
@@ -112,7 +117,7 @@ fn set_stage(ask: &Ask, place: &Workspace) -> Result<Stage, String> {
     }
     Ok(Stage {
         stand_in: StandIn::build(place, &recordings, &units, ask.peers.contains(&Peer::Siso))?,
-        network: Network::make()?,
+        network: Network::make(ask.clients)?,
         worker: servers::build_worker()?,
         recordings: known,
         project,
@@ -134,6 +139,7 @@ fn describe(ask: &Ask, stage: &Stage) -> Tree {
             |name| name.to_string_lossy().into_owned(),
         ),
         units: stage.units.len(),
+        clients: ask.clients,
         compile: times().map(|it| it.cpu).sum(),
         longest: times().map(|it| it.cpu).max().unwrap_or(Duration::ZERO),
     }

@@ -25,8 +25,8 @@ pub(super) fn directory(units: &[Unit]) -> PathBuf {
     most.map(|(dir, _)| dir.to_owned()).unwrap_or_default()
 }
 
-/// Writes the build file into `dir`; logs go to `logs`.
-pub(super) fn write(peer: Peer, units: &[Unit], dir: &Path, logs: &Path) -> Result<(), String> {
+/// The build file, which belongs into `dir`; logs go to `logs`.
+pub(super) fn text(peer: Peer, units: &[Unit], dir: &Path, logs: &Path) -> String {
     let mut text = String::new();
     if peer != Peer::Siso {
         let _infallible = writeln!(text, "builddir = {}", escaped(&logs.to_string_lossy()));
@@ -42,8 +42,7 @@ pub(super) fn write(peer: Peer, units: &[Unit], dir: &Path, logs: &Path) -> Resu
             escaped_words(&command(peer, unit, dir)),
         );
     }
-    let file = dir.join(FILE);
-    fs::write(&file, text).map_err(|error| format!("cannot write {}: {error}", file.display()))
+    text
 }
 
 /// A unit's command for the shell.

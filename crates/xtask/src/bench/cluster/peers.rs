@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use e2e::foreign;
-use e2e::programs::{self, STOCK_CLIENT};
+use e2e::programs::{self, STOCK_CLIENT, STOCK_SERVER};
 
 /// A way to build.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,17 +28,41 @@ pub(super) enum Peer {
     ReccCasd,
 }
 
-/// What peers are called on the command line and in tables.
-const NAMES: &[(&str, Peer)] = &[
-    ("nothing", Peer::Nothing),
-    ("local", Peer::Local),
-    ("farcc", Peer::Farcc),
-    ("farcc-stock", Peer::FarccStock),
-    ("distcc", Peer::Distcc),
-    ("distcc-lzo", Peer::DistccLzo),
-    ("siso", Peer::Siso),
-    ("recc", Peer::Recc),
-    ("recc-casd", Peer::ReccCasd),
+/// What peers are called on the command line and in tables, and what is said of them there.
+const NAMES: &[(&str, Peer, &str)] = &[
+    (
+        "nothing",
+        Peer::Nothing,
+        "Ninja runs /bin/true for each unit",
+    ),
+    (
+        "local",
+        Peer::Local,
+        "the compiler, on the one core that clients have",
+    ),
+    ("farcc", Peer::Farcc, "farcc and its workers"),
+    (
+        "farcc-stock",
+        Peer::FarccStock,
+        "farcc, with stock's servers",
+    ),
+    ("distcc", Peer::Distcc, "stock distcc (package distcc)"),
+    ("distcc-lzo", Peer::DistccLzo, "the same with compression"),
+    (
+        "siso",
+        Peer::Siso,
+        "itself the build tool, over one worker of farcc (`cargo xtask setup`)",
+    ),
+    (
+        "recc",
+        Peer::Recc,
+        "a launcher over one worker of farcc (`cargo xtask setup`)",
+    ),
+    (
+        "recc-casd",
+        Peer::ReccCasd,
+        "the same over buildbox-casd (`cargo xtask setup`)",
+    ),
 ];
 
 /// What serves a peer.
@@ -86,16 +110,24 @@ impl Peer {
     ];
 
     pub(super) fn named(name: &str) -> Result<Self, String> {
-        let found = NAMES.iter().find(|(it, _)| *it == name);
-        found.map(|(_, peer)| *peer).ok_or_else(|| {
-            let names: Vec<&str> = NAMES.iter().map(|(name, _)| *name).collect();
+        let found = NAMES.iter().find(|(it, ..)| *it == name);
+        found.map(|(_, peer, _)| *peer).ok_or_else(|| {
+            let names: Vec<&str> = NAMES.iter().map(|(name, ..)| *name).collect();
             format!("{name} is none of {}", names.join(", "))
         })
     }
 
     pub(super) fn name(self) -> &'static str {
-        let found = NAMES.iter().find(|(_, peer)| *peer == self);
-        found.map_or("", |(name, _)| name)
+        let found = NAMES.iter().find(|(_, peer, _)| *peer == self);
+        found.map_or("", |(name, ..)| name)
+    }
+
+    /// A line for each, for people.
+    pub(super) fn list() -> String {
+        let lines = NAMES
+            .iter()
+            .map(|(name, _, what)| format!("  {name:<13} {what}\n"));
+        lines.collect()
     }
 
     pub(super) fn servers(self) -> Servers {
@@ -118,15 +150,31 @@ impl Peer {
         }
     }
 
-    /// The program that is measured, if it is one that may be missing.
-    pub(super) fn program(self) -> Option<PathBuf> {
+    /// Programs that may be missing, and how to get them.
+    fn programs(self) -> (Vec<PathBuf>, String) {
+        const SETUP: &str = "cargo xtask setup";
+        const DISTCC: &str = "apt-get install distcc";
         match self {
-            Self::Nothing | Self::Local | Self::Farcc => None,
-            Self::FarccStock => Some("/usr/bin/distccd".into()),
-            Self::Distcc | Self::DistccLzo => Some(STOCK_CLIENT.into()),
-            Self::Siso => Some(foreign::newest("siso")),
-            Self::Recc | Self::ReccCasd => Some(foreign::newest("recc")),
+            Self::Nothing | Self::Local | Self::Farcc => (Vec::new(), String::new()),
+            Self::FarccStock => (vec![STOCK_SERVER.into()], DISTCC.into()),
+            Self::Distcc | Self::DistccLzo => (
+                vec![STOCK_CLIENT.into(), STOCK_SERVER.into()],
+                DISTCC.into(),
+            ),
+            Self::Siso => (vec![foreign::newest("siso")], SETUP.into()),
+            Self::Recc => (vec![foreign::newest("recc")], SETUP.into()),
+            Self::ReccCasd => (
+                vec![foreign::newest("recc"), foreign::casd_1_3()],
+                SETUP.into(),
+            ),
         }
+    }
+
+    /// What is missing and how to get it, if this peer cannot be measured here.
+    pub(super) fn lacks(self) -> Option<String> {
+        let (programs, how) = self.programs();
+        let missing = programs.iter().find(|program| !program.exists())?;
+        Some(format!("{} is missing: {how}", missing.display()))
     }
 
     /// The command of a unit, before the compiler's arguments.

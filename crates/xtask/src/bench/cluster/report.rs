@@ -16,7 +16,10 @@ const ADDED_PERCENTS: [usize; 6] = [50, 75, 90, 95, 99, 100];
 pub(super) struct Tree {
     /// The database, without where it is.
     pub(super) name: String,
+    /// Of each client's.
     pub(super) units: usize,
+    /// Machines that build all of them at the same time.
+    pub(super) clients: usize,
     /// Sum of what the compiles take.
     pub(super) compile: Duration,
     pub(super) longest: Duration,
@@ -41,8 +44,22 @@ pub(super) struct Report {
 impl Tree {
     /// No build can be faster with so many slots, whoever does it.
     pub(super) fn bound(&self, slots: usize) -> Duration {
-        let slots = u32::try_from(slots).unwrap_or(u32::MAX);
-        self.longest.max(self.compile / slots)
+        let of = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
+        let all = self.compile * of(self.clients);
+        self.longest.max(all / of(slots))
+    }
+
+    /// Words for people, where there is more than one client.
+    fn by_whom(&self) -> String {
+        match self.clients {
+            1 => String::new(),
+            clients => format!(", all built by {clients} clients at the same time"),
+        }
+    }
+
+    /// Units that all clients build together.
+    pub(super) fn built(&self) -> usize {
+        self.units * self.clients
     }
 }
 
@@ -72,23 +89,25 @@ impl Report {
     pub(super) fn print_head(&self) {
         let tree = &self.tree;
         println!(
-            "{}: {} units, {:.0} ms of compile each, the longest {:.1} s",
+            "{}: {} units, {:.0} ms of compile each, the longest {:.1} s{}",
             tree.name,
             tree.units,
             tree.compile.as_secs_f64() * 1000.0 / as_f64(tree.units),
-            tree.longest.as_secs_f64()
+            tree.longest.as_secs_f64(),
+            tree.by_whom()
         );
         println!(
             "clients on one core, servers on another; CPU and bytes per unit; medians, in brackets the spread of the wall \
-             time\n"
+             time, which ends when the last client has everything; `first` is when the first one has\n"
         );
         println!(
-            "{:>5} {:<12} {:<16} {:>8} {:>12} {:>8} {:>8} {:>9} {:>9} {:>9} {:>9} {:>9} {:>24} {:>6}",
+            "{:>5} {:<12} {:<16} {:>8} {:>12} {:>8} {:>8} {:>8} {:>9} {:>9} {:>9} {:>9} {:>9} {:>24} {:>6}",
             "slots",
             "peer",
             "build",
             "wall s",
             "",
+            "first s",
             "by bound",
             "units/s",
             "client ms",
@@ -102,9 +121,9 @@ impl Report {
     }
 
     pub(super) fn print_line(&self, line: &Line) {
-        let units = self.tree.units;
-        let walls = line.sorted(|it| it.wall.as_secs_f64());
-        let wall = line.median(|it| it.wall.as_secs_f64());
+        let units = self.tree.built();
+        let walls = line.sorted(|it| it.wall().as_secs_f64());
+        let wall = line.median(|it| it.wall().as_secs_f64());
         let bound = self.tree.bound(line.slots).as_secs_f64();
         let added = [50, 95, 100].map(|percent| {
             let ms = line.median(|it| percentile(&it.added, percent).as_secs_f64() * 1000.0);
@@ -115,10 +134,11 @@ impl Report {
             _ => String::new(),
         };
         println!(
-            "{:>5} {:<12} {:<16} {wall:>8.2} {spread:>12} {:>8.2} {:>8.1} {:>9.2} {:>9.2} {:>9.2} {:>9} {:>9.1} {:>24} {:>6}",
+            "{:>5} {:<12} {:<16} {wall:>8.2} {spread:>12} {:>8.2} {:>8.2} {:>8.1} {:>9.2} {:>9.2} {:>9.2} {:>9} {:>9.1} {:>24} {:>6}",
             line.slots,
             line.peer.name(),
             line.phase.name(),
+            line.median(|it| it.fastest().as_secs_f64()),
             wall / bound,
             as_f64(units) / wall,
             line.per_unit(units, |it| it.client),
@@ -140,7 +160,7 @@ impl Report {
                     && theirs.peer != Peer::Nothing
             };
             let ratios = self.lines.iter().filter(by_ours).map(|theirs| {
-                let client = |line: &Line| line.per_unit(self.tree.units, |it| it.client);
+                let client = |line: &Line| line.per_unit(self.tree.built(), |it| it.client);
                 let ratio = client(theirs) / client(ours);
                 format!(
                     "{} ({}) {ratio:.1}",
@@ -170,7 +190,7 @@ impl Report {
             let Some(ours) = of(Peer::Recc, casd.slots, casd.phase) else {
                 continue;
             };
-            let server = |line: &Line| line.per_unit(self.tree.units, |it| it.servers);
+            let server = |line: &Line| line.per_unit(self.tree.built(), |it| it.servers);
             println!(
                 "servers' CPU, {} slots, {}: casd {:.1} ms, farcc's worker {:.1} ms, {:.1} times",
                 casd.slots,
@@ -184,19 +204,21 @@ impl Report {
 
     /// The table, for the documents.
     pub(super) fn to_markdown(&self) -> String {
-        let (tree, units) = (&self.tree, self.tree.units);
+        let (tree, units) = (&self.tree, self.tree.built());
         let mut text = format!(
-            "# {}\n\n{units} units, {:.0} ms of compile each, the longest {:.1} s. CPU and bytes per unit, medians of {} \
+            "# {}\n\n{} units, {:.0} ms of compile each, the longest {:.1} s{}. CPU and bytes per unit, medians of {} \
              rounds.\n\n\
              | slots | peer | build | wall | by bound | units/s | client | build tool | servers | busy | sent | added, \
              median | added, 95 % |\n|---|---|---|---|---|---|---|---|---|---|---|---|---|\n",
             tree.name,
-            tree.compile.as_secs_f64() * 1000.0 / as_f64(units),
+            tree.units,
+            tree.compile.as_secs_f64() * 1000.0 / as_f64(tree.units),
             tree.longest.as_secs_f64(),
+            tree.by_whom(),
             self.lines.first().map_or(0, |line| line.samples.len()),
         );
         for line in &self.lines {
-            let wall = line.median(|it| it.wall.as_secs_f64());
+            let wall = line.median(|it| it.wall().as_secs_f64());
             let added = |percent| {
                 let has_log = |it: &Sample| !it.added.is_empty();
                 match line.samples.iter().all(has_log) {
@@ -207,9 +229,16 @@ impl Report {
                     false => "–".to_owned(),
                 }
             };
+            let first = match tree.clients {
+                1 => String::new(),
+                _ => {
+                    let first = line.median(|it| it.fastest().as_secs_f64());
+                    format!(", first {first:.1} s")
+                }
+            };
             let _infallible = writeln!(
                 text,
-                "| {} | {} | {} | {wall:.1} s | {:.2} | {:.0} | {:.1} ms | {:.1} ms | {:.1} ms | {} % | {:.0} kB | {} | {} |",
+                "| {} | {} | {} | {wall:.1} s{first} | {:.2} | {:.0} | {:.1} ms | {:.1} ms | {:.1} ms | {} % | {:.0} kB | {} | {} |",
                 line.slots,
                 line.peer.name(),
                 line.phase.name(),
@@ -228,7 +257,7 @@ impl Report {
     }
 
     pub(super) fn to_json(&self) -> Value {
-        let units = self.tree.units;
+        let units = self.tree.built();
         let lines = self.lines.iter().map(|line| {
             let added = ADDED_PERCENTS.map(|percent| {
                 line.median(|it| percentile(&it.added, percent).as_secs_f64() * 1000.0)
@@ -238,9 +267,10 @@ impl Report {
                 "build": line.phase.name(),
                 "slots": line.slots,
                 "rounds": line.samples.len(),
-                "wall_s": line.sorted(|it| it.wall.as_secs_f64()),
+                "wall_s": line.sorted(|it| it.wall().as_secs_f64()),
+                "first_client_s": line.median(|it| it.fastest().as_secs_f64()),
                 "bound_s": self.tree.bound(line.slots).as_secs_f64(),
-                "units_per_s": as_f64(units) / line.median(|it| it.wall.as_secs_f64()),
+                "units_per_s": as_f64(units) / line.median(|it| it.wall().as_secs_f64()),
                 "client_ms": line.per_unit(units, |it| it.client),
                 "tool_ms": line.per_unit(units, |it| it.tool),
                 "server_ms": line.per_unit(units, |it| it.servers),
@@ -251,8 +281,9 @@ impl Report {
         });
         json!({
             "tree": self.tree.name,
-            "units": units,
-            "compile_ms": self.tree.compile.as_secs_f64() * 1000.0 / as_f64(units),
+            "units": self.tree.units,
+            "clients": self.tree.clients,
+            "compile_ms": self.tree.compile.as_secs_f64() * 1000.0 / as_f64(self.tree.units),
             "longest_s": self.tree.longest.as_secs_f64(),
             "lines": lines.collect::<Vec<_>>(),
         })
@@ -279,7 +310,7 @@ impl Line {
     /// How much of the clients' core and of the servers' core was used.
     fn busy(&self) -> String {
         let share = |of: &dyn Fn(&Sample) -> Duration| {
-            self.median(|it| 100.0 * of(it).as_secs_f64() / it.wall.as_secs_f64())
+            self.median(|it| 100.0 * of(it).as_secs_f64() / it.wall().as_secs_f64())
         };
         let clients = share(&|it| it.client + it.tool);
         format!("{clients:.0}/{:.0}", share(&|it| it.servers))
@@ -300,4 +331,23 @@ pub(super) fn as_f64(number: usize) -> f64 {
 fn percentile(sorted: &[Duration], percent: usize) -> Duration {
     let at = (sorted.len() * percent / 100).min(sorted.len().saturating_sub(1));
     sorted.get(at).copied().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Duration, Tree};
+
+    #[test]
+    fn clients_share_the_slots() {
+        let tree = |clients| Tree {
+            name: String::new(),
+            units: 100,
+            clients,
+            compile: Duration::from_secs(40),
+            longest: Duration::from_secs(6),
+        };
+        assert_eq!(tree(1).bound(8), Duration::from_secs(6));
+        assert_eq!(tree(3).bound(8), Duration::from_secs(15));
+        assert_eq!(tree(3).built(), 300);
+    }
 }

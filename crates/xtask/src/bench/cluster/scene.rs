@@ -1,4 +1,5 @@
-//! One peer with so many slots: servers and clients from nothing, and its builds one after the other.
+//! One peer with so many slots: servers and clients from nothing, and its builds one after the other, all clients at the
+//! same time.
 
 use std::collections::HashMap;
 use std::fs;
@@ -7,16 +8,15 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use e2e::foreign;
 use e2e::workspace::Workspace;
 use rustix::process::Pid;
 
 use super::ask::Ask;
+use super::client::Client;
 use super::network::Network;
 use super::peers::{Peer, Phase, Servers};
 use super::recordings::{Recording, TRAILER};
 use super::servers::{Daemon, Site, StandIn};
-use super::tree::Layer;
 use super::units::Unit;
 use super::{ninja, remote_execution};
 use crate::control_group::ControlGroup;
@@ -45,8 +45,9 @@ pub(super) struct Stage {
 /// What one build was.
 #[derive(Debug, Clone)]
 pub(super) struct Sample {
-    pub(super) wall: Duration,
-    /// User and system time of everything of the client's but the build tool.
+    /// When each client had built everything, sorted.
+    pub(super) walls: Vec<Duration>,
+    /// User and system time of everything of the clients' but the build tool.
     pub(super) client: Duration,
     /// The build tool's own.
     pub(super) tool: Duration,
@@ -58,18 +59,29 @@ pub(super) struct Sample {
     pub(super) local: usize,
 }
 
+impl Sample {
+    /// Until everybody had everything.
+    pub(super) fn wall(&self) -> Duration {
+        self.walls.last().copied().unwrap_or_default()
+    }
+
+    /// Until the first client had everything.
+    pub(super) fn fastest(&self) -> Duration {
+        self.walls.first().copied().unwrap_or_default()
+    }
+}
+
 /// A peer, ready to build. Fields are dropped in this order: clients, then servers, then what they live in.
 struct Scene<'a> {
     stage: &'a Stage,
     peer: Peer,
     jobs: usize,
-    client: Workspace,
+    clients: Vec<Client>,
     _daemons: Vec<Daemon>,
     clients_group: ControlGroup,
     servers_group: ControlGroup,
     addresses: Vec<SocketAddr>,
     dir: PathBuf,
-    _layer: Layer,
     place: Workspace,
 }
 
@@ -82,23 +94,23 @@ pub(super) fn play(
 ) -> Result<Vec<(Phase, Sample)>, String> {
     let all = slots.iter().sum();
     let jobs = ask.jobs.unwrap_or_else(|| peer.jobs(all));
-    let scene = Scene::set_up(stage, peer, slots, jobs)?;
-    let mut samples = Vec::new();
-    for (number, phase) in peer.phases().iter().enumerate() {
-        samples.push((*phase, scene.build(number, *phase)?));
-    }
+    let scene = Scene::set_up(stage, peer, slots, jobs, ask.clients)?;
+    let result = scene.build_all();
     if let Some(dir) = &ask.keep {
         scene.keep_logs(&dir.join(format!("{}-{all}", peer.name())));
     }
-    // Whatever a client leaves in its directory for temporary files is its own affair.
-    let _gone = fs::remove_dir_all(scene.client.tmp());
-    Ok(samples)
+    result
 }
 
 impl<'a> Scene<'a> {
-    fn set_up(stage: &'a Stage, peer: Peer, slots: &[usize], jobs: usize) -> Result<Self, String> {
-        let (place, mut client) = (Workspace::new(), Workspace::new());
-        let layer = Layer::lay(&stage.project, place.root())?;
+    fn set_up(
+        stage: &'a Stage,
+        peer: Peer,
+        slots: &[usize],
+        jobs: usize,
+        clients: usize,
+    ) -> Result<Self, String> {
+        let place = Workspace::new();
         let name = |side: &str| format!("{side}-{}", place.mark());
         let servers_group = ControlGroup::new(&name("servers"))?;
         let site = Site {
@@ -118,53 +130,73 @@ impl<'a> Scene<'a> {
         let hosts: Vec<String> = hosts
             .map(|(address, slots)| format!("{address}/{slots}{}", peer.host_options()))
             .collect();
-        client.set_hosts(hosts.join(" "));
-        let dir = ninja::directory(&stage.units);
-        if peer == Peer::Siso {
-            remote_execution::configure_siso(&stage.project, &stage.units, &dir)?;
-        }
-        Ok(Self {
+        let mut scene = Self {
             stage,
             peer,
             jobs,
-            clients_group: ControlGroup::new(&name("clients"))?,
-            client,
+            clients: Vec::with_capacity(clients),
             _daemons: daemons,
+            clients_group: ControlGroup::new(&name("clients"))?,
             servers_group,
             addresses,
-            dir,
-            _layer: layer,
+            dir: ninja::directory(&stage.units),
             place,
-        })
+        };
+        for number in 0..clients {
+            scene.add_client(number, &hosts.join(" "))?;
+        }
+        Ok(scene)
     }
 
-    /// One build.
+    fn add_client(&mut self, number: usize, hosts: &str) -> Result<(), String> {
+        let Stage {
+            project,
+            network,
+            units,
+            ..
+        } = self.stage;
+        let place = self.place.root();
+        let mut client = Client::make(number, project, network, &self.clients_group, place)?;
+        client.workspace.set_hosts(hosts);
+        if self.peer == Peer::Siso {
+            remote_execution::configure_siso(&client.outside(project), units, &self.dir)?;
+        }
+        self.clients.push(client);
+        Ok(())
+    }
+
+    fn build_all(&self) -> Result<Vec<(Phase, Sample)>, String> {
+        let phases = self.peer.phases().iter().enumerate();
+        phases
+            .map(|(number, phase)| Ok((*phase, self.build(number, *phase)?)))
+            .collect()
+    }
+
+    /// One build, by all clients at the same time.
     fn build(&self, number: usize, phase: Phase) -> Result<Sample, String> {
-        if phase == Phase::Changed {
-            for unit in &self.stage.units {
-                let edited = unit.edit(number);
-                edited.map_err(|error| format!("{}: {error}", unit.source.display()))?;
+        // Several people who build one project do not all have the same to compile.
+        let is_edited =
+            phase == Phase::Changed || (phase == Phase::First && self.clients.len() > 1);
+        let mut logs = Vec::with_capacity(self.clients.len());
+        for client in &self.clients {
+            if is_edited {
+                client.edit(&self.stage.units, number)?;
             }
+            client.clean(&self.stage.units);
+            logs.push(self.prepare(client, number)?);
         }
-        for unit in &self.stage.units {
-            for path in [&unit.output, &unit.dependencies] {
-                let _not_there = fs::remove_file(path);
-            }
-        }
-        let logs = self.place.root().join(format!("log{number}"));
-        fs::create_dir_all(&logs).map_err(|error| error.to_string())?;
-        ninja::write(self.peer, &self.stage.units, &self.dir, &logs)?;
         let before = self.counters()?;
-        let (wall, tool) = self.run_tool(&logs)?;
+        let ends = self.run_tools(&logs)?;
         std::thread::sleep(AFTER_BUILD);
         let after = self.counters()?;
-        let tool = if self.peer == Peer::Siso {
-            Duration::ZERO
-        } else {
-            tool
+        let mut walls: Vec<Duration> = ends.iter().map(|end| end.wall).collect();
+        walls.sort_unstable();
+        let tool = match self.peer {
+            Peer::Siso => Duration::ZERO,
+            _ => ends.iter().map(|end| end.tool).sum(),
         };
         Ok(Sample {
-            wall,
+            walls,
             client: (after.clients - before.clients).saturating_sub(tool),
             tool,
             servers: after.servers - before.servers,
@@ -172,6 +204,18 @@ impl<'a> Scene<'a> {
             added: self.added(&logs),
             local: self.not_of_stand_in()?,
         })
+    }
+
+    /// Writes a client's build file; the directory of its logs.
+    fn prepare(&self, client: &Client, number: usize) -> Result<PathBuf, String> {
+        let logs = format!("log{number}-client{}", client.number);
+        let logs = self.place.root().join(logs);
+        fs::create_dir_all(&logs).map_err(|error| error.to_string())?;
+        let file = client.outside(&self.dir.join(ninja::FILE));
+        let text = ninja::text(self.peer, &self.stage.units, &self.dir, &logs);
+        fs::write(&file, text)
+            .map_err(|error| format!("cannot write {}: {error}", file.display()))?;
+        Ok(logs)
     }
 
     /// Copies the logs to where they can be looked at.
@@ -199,30 +243,28 @@ impl<'a> Scene<'a> {
         })
     }
 
-    /// Runs the build tool to its end: what it took, and its own CPU time.
-    fn run_tool(&self, logs: &Path) -> Result<(Duration, Duration), String> {
-        let mut command = self.client_command();
-        match self.peer {
-            Peer::Siso => {
-                let address = self.address()?;
-                remote_execution::siso(&mut command, &self.dir, address, self.jobs);
-                command.env("TMPDIR", self.client.root().join("home"));
-            }
-            _ => {
-                command.arg("ninja").arg("-C").arg(&self.dir);
-                command.args(["-f", ninja::FILE, "-j", &self.jobs.to_string()]);
-            }
-        }
-        command.env("FARCC_CACHE", "1");
-        if matches!(self.peer, Peer::Recc | Peer::ReccCasd) {
-            let address = self.address()?;
-            remote_execution::recc(&mut command, &self.stage.project, address);
-        }
+    /// Runs the build tool of every client to its end.
+    fn run_tools(&self, logs: &[PathBuf]) -> Result<Vec<End>, String> {
+        let start = Instant::now();
+        std::thread::scope(|scope| {
+            let pairs = self.clients.iter().zip(logs);
+            let running: Vec<_> = pairs
+                .map(|(client, logs)| scope.spawn(move || self.run_tool(client, logs, start)))
+                .collect();
+            let ends = running.into_iter().map(|thread| {
+                let end = thread.join();
+                end.unwrap_or_else(|_| Err("a client's thread has failed".into()))
+            });
+            ends.collect()
+        })
+    }
+
+    fn run_tool(&self, client: &Client, logs: &Path, start: Instant) -> Result<End, String> {
+        let mut command = self.tool(client)?;
         let log = logs.join("output");
         let output = fs::File::create(&log).map_err(|error| error.to_string())?;
         let errors = output.try_clone().map_err(|error| error.to_string())?;
         command.stdin(Stdio::null()).stdout(output).stderr(errors);
-        let start = Instant::now();
         let mut child = command
             .spawn()
             .map_err(|error| format!("cannot run {command:?}: {error}"))?;
@@ -237,7 +279,7 @@ impl<'a> Scene<'a> {
         }
         let status = child.wait().map_err(|error| error.to_string())?;
         if status.success() {
-            return Ok((wall, tool));
+            return Ok(End { wall, tool });
         }
         let said = fs::read_to_string(&log).unwrap_or_default();
         let last: Vec<&str> = said.lines().rev().take(20).collect();
@@ -249,18 +291,23 @@ impl<'a> Scene<'a> {
         ))
     }
 
-    /// A command on the clients' side: in their control group, on their core.
-    fn client_command(&self) -> Command {
-        let mut command = self.client.command("/bin/sh");
-        command
-            .args([
-                "-c",
-                r#"echo $$ >"$0/cgroup.procs" && exec taskset -c "$@""#,
-            ])
-            .arg(self.clients_group.dir())
-            .arg(CLIENTS_CORE)
-            .current_dir(&self.dir);
-        command
+    /// The build tool's command.
+    fn tool(&self, client: &Client) -> Result<Command, String> {
+        let mut command = client.command();
+        command.env("FARCC_CACHE", "1");
+        if self.peer == Peer::Siso {
+            let address = self.address()?;
+            remote_execution::siso(&mut command, &self.dir, address, self.jobs);
+            command.env("TMPDIR", client.workspace.root().join("home"));
+            return Ok(command);
+        }
+        command.arg("ninja").arg("-C").arg(&self.dir);
+        command.args(["-f", ninja::FILE, "-j", &self.jobs.to_string()]);
+        if matches!(self.peer, Peer::Recc | Peer::ReccCasd) {
+            let address = self.address()?;
+            remote_execution::recc(&mut command, &self.stage.project, address);
+        }
+        Ok(command)
     }
 
     fn address(&self) -> Result<SocketAddr, String> {
@@ -270,15 +317,17 @@ impl<'a> Scene<'a> {
             .ok_or_else(|| "there is no server".to_owned())
     }
 
-    /// What each unit took besides its compile, sorted.
-    fn added(&self, logs: &Path) -> Vec<Duration> {
-        let times = ninja::times(logs);
-        let added = self.stage.units.iter().filter_map(|unit| {
-            let time = times.get(&ninja::name_in_log(unit, &self.dir))?;
-            let recording = self.stage.recordings.get(&unit.key)?;
-            Some(time.saturating_sub(recording.cpu))
-        });
-        let mut added: Vec<Duration> = added.collect();
+    /// What each unit of each client took besides its compile, sorted.
+    fn added(&self, logs: &[PathBuf]) -> Vec<Duration> {
+        let mut added = Vec::new();
+        for logs in logs {
+            let times = ninja::times(logs);
+            added.extend(self.stage.units.iter().filter_map(|unit| {
+                let time = times.get(&ninja::name_in_log(unit, &self.dir))?;
+                let recording = self.stage.recordings.get(&unit.key)?;
+                Some(time.saturating_sub(recording.cpu))
+            }));
+        }
         added.sort_unstable();
         added
     }
@@ -289,16 +338,25 @@ impl<'a> Scene<'a> {
             return Ok(0);
         }
         let mut local = 0;
-        for unit in &self.stage.units {
-            let object = fs::read(&unit.output)
-                .map_err(|error| format!("{}: {error}", unit.output.display()))?;
-            let recording = self.stage.recordings.get(&unit.key);
-            let is_recorded = object.ends_with(TRAILER)
-                && recording.is_some_and(|it| it.object_bytes == object.len() as u64);
-            local += usize::from(!is_recorded);
+        for client in &self.clients {
+            for unit in &self.stage.units {
+                let path = client.outside(&unit.output);
+                let object = fs::read(&path)
+                    .map_err(|error| format!("{}: {error}", unit.output.display()))?;
+                let recording = self.stage.recordings.get(&unit.key);
+                let is_recorded = object.ends_with(TRAILER)
+                    && recording.is_some_and(|it| it.object_bytes == object.len() as u64);
+                local += usize::from(!is_recorded);
+            }
         }
         Ok(local)
     }
+}
+
+/// How a client's build tool ended: when, counted from the start of all, and its own CPU time.
+struct End {
+    wall: Duration,
+    tool: Duration,
 }
 
 /// What is counted all the time.
@@ -318,14 +376,4 @@ fn own_cpu(pid: i32) -> Duration {
         sum += Duration::from_nanos(nanos.unwrap_or(0));
     }
     sum
-}
-
-/// Whether a peer's program is there.
-pub(super) fn is_there(peer: Peer) -> bool {
-    let servers = match peer {
-        Peer::ReccCasd => Some(foreign::casd_1_3()),
-        _ => None,
-    };
-    let programs = peer.program().into_iter().chain(servers);
-    programs.into_iter().all(|program| program.exists())
 }

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io;
-use std::net::{SocketAddr, TcpStream};
+use std::net::SocketAddr;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -215,9 +215,8 @@ impl Site<'_> {
         command.env("TMPDIR", tmp);
         command.arg(self.place.root().join("casd"));
         let mut daemon = start(command, self.place.root().join("server0.log"))?;
-        let address = self.address(PORT)?;
-        daemon.wait_for(address)?;
-        Ok((vec![daemon], vec![address]))
+        daemon.wait_for(self.network, PORT)?;
+        Ok((vec![daemon], vec![self.address(PORT)?]))
     }
 
     fn start_all(
@@ -244,7 +243,7 @@ impl Site<'_> {
             addresses.push(self.address(port)?);
         }
         for (daemon, address) in daemons.iter_mut().zip(&addresses) {
-            daemon.wait_for(*address)?;
+            daemon.wait_for(self.network, address.port())?;
         }
         Ok((daemons, addresses))
     }
@@ -272,13 +271,22 @@ pub(super) fn start(mut command: Command, log: PathBuf) -> Result<Daemon, String
 }
 
 impl Daemon {
-    /// Waits until somebody answers there.
-    pub(super) fn wait_for(&mut self, address: SocketAddr) -> Result<(), String> {
+    /// Waits until somebody listens at this port.
+    pub(super) fn wait_for(&mut self, network: &Network, port: u16) -> Result<(), String> {
+        self.wait_until(&format!("at port {port}"), || network.listens(port))
+    }
+
+    /// Waits until it is ready.
+    pub(super) fn wait_until(
+        &mut self,
+        what: &str,
+        is_ready: impl Fn() -> bool,
+    ) -> Result<(), String> {
         const PATIENCE: Duration = Duration::from_secs(20);
         const PAUSE: Duration = Duration::from_millis(20);
         let deadline = Instant::now() + PATIENCE;
         while Instant::now() < deadline {
-            if TcpStream::connect_timeout(&address, Duration::from_secs(1)).is_ok() {
+            if is_ready() {
                 return Ok(());
             }
             if !matches!(self.child.try_wait(), Ok(None)) {
@@ -287,7 +295,7 @@ impl Daemon {
             std::thread::sleep(PAUSE);
         }
         let log = fs::read_to_string(&self.log).unwrap_or_default();
-        Err(format!("the server at {address} does not start:\n{log}"))
+        Err(format!("the server {what} does not start:\n{log}"))
     }
 }
 

@@ -92,10 +92,16 @@ impl Unit {
         })
     }
 
-    /// Changes the source without changing what it means.
-    pub(super) fn edit(&self, round: usize) -> std::io::Result<()> {
-        let mut file = fs::OpenOptions::new().append(true).open(&self.source)?;
-        writeln!(file, "\n/* edited {round} */")
+    /// Changes a source, and what its preprocessor makes of it, but not what is compiled. `name` is part of a C name.
+    pub(super) fn edit(source: &Path, name: &str) -> std::io::Result<()> {
+        let mut file = fs::OpenOptions::new().append(true).open(source)?;
+        let is_assembly = source
+            .extension()
+            .is_some_and(|end| end.eq_ignore_ascii_case("s"));
+        match is_assembly {
+            true => writeln!(file, "\n/* edited_{name} */"),
+            false => writeln!(file, "\nextern int farcc_bench_edited_{name};"),
+        }
     }
 }
 
