@@ -12,6 +12,7 @@ use e2e::workspace::Workspace;
 use super::namespaces::Keeper;
 use super::network::Network;
 use super::scene::CLIENTS_CORE;
+use super::servers::Daemon;
 use super::tree::Layer;
 use super::units::Unit;
 use crate::control_group::ControlGroup;
@@ -20,6 +21,8 @@ use crate::control_group::ControlGroup;
 #[derive(Debug)]
 pub(super) struct Client {
     pub(super) number: usize,
+    /// Programs that a peer has running on each client.
+    pub(super) daemons: Vec<Daemon>,
     pub(super) workspace: Workspace,
     view: Keeper,
     layer: Layer,
@@ -48,6 +51,7 @@ impl Client {
         )?;
         Ok(Self {
             number,
+            daemons: Vec::new(),
             workspace: Workspace::new(),
             view,
             layer,

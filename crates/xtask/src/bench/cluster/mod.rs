@@ -11,6 +11,7 @@
 mod ask;
 mod client;
 mod curves;
+mod icecream;
 mod namespaces;
 mod network;
 mod ninja;

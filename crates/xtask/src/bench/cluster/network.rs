@@ -71,6 +71,12 @@ impl Network {
         tables.any(|table| is_listening(&table, port))
     }
 
+    /// Whether a socket that is in no file system has this name at the servers' end.
+    pub(super) fn has_socket(&self, name: &str) -> bool {
+        let table = fs::read_to_string(format!("/proc/{}/net/unix", self.servers.id()));
+        table.is_ok_and(|table| table.lines().any(|line| line.ends_with(name)))
+    }
+
     /// Bytes that clients have sent so far, headers of packets included.
     pub(super) fn sent(&self) -> Result<u64, String> {
         let mut sum = 0;

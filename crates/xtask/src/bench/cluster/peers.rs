@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 use e2e::foreign;
 use e2e::programs::{self, STOCK_CLIENT, STOCK_SERVER};
 
+use super::icecream;
+
 /// A way to build.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Peer {
@@ -26,6 +28,8 @@ pub(super) enum Peer {
     Recc,
     /// The same launcher over buildbox-casd, which comes with it.
     ReccCasd,
+    /// Debian's icecream.
+    Icecream,
 }
 
 /// What peers are called on the command line and in tables, and what is said of them there.
@@ -63,6 +67,11 @@ const NAMES: &[(&str, Peer, &str)] = &[
         Peer::ReccCasd,
         "the same over buildbox-casd (`cargo xtask setup`)",
     ),
+    (
+        "icecream",
+        Peer::Icecream,
+        "its launcher, daemons and scheduler (package icecc)",
+    ),
 ];
 
 /// What serves a peer.
@@ -77,6 +86,8 @@ pub(super) enum Servers {
     Casd,
     /// Debian's distccd.
     Stock,
+    /// icecream's scheduler and daemons.
+    Icecream,
 }
 
 /// One build of several with the same clients and servers.
@@ -137,6 +148,7 @@ impl Peer {
             Self::Siso | Self::Recc => Servers::OneWorker,
             Self::ReccCasd => Servers::Casd,
             Self::FarccStock | Self::Distcc | Self::DistccLzo => Servers::Stock,
+            Self::Icecream => Servers::Icecream,
         }
     }
 
@@ -145,7 +157,7 @@ impl Peer {
             Self::Farcc | Self::Siso | Self::Recc | Self::ReccCasd => {
                 &[Phase::First, Phase::Changed, Phase::Unchanged]
             }
-            Self::FarccStock => &[Phase::First, Phase::Changed],
+            Self::FarccStock | Self::Icecream => &[Phase::First, Phase::Changed],
             _ => &[Phase::First],
         }
     }
@@ -167,6 +179,10 @@ impl Peer {
                 vec![foreign::newest("recc"), foreign::casd_1_3()],
                 SETUP.into(),
             ),
+            Self::Icecream => (
+                icecream::PROGRAMS.iter().map(PathBuf::from).collect(),
+                "apt-get install icecc".into(),
+            ),
         }
     }
 
@@ -187,6 +203,7 @@ impl Peer {
             Self::Distcc | Self::DistccLzo => vec![STOCK_CLIENT.into(), compiler.to_owned()],
             Self::Siso => vec![here()],
             Self::Recc | Self::ReccCasd => vec![foreign::newest("recc"), here()],
+            Self::Icecream => vec![icecream::LAUNCHER.into(), compiler.to_owned()],
         }
     }
 
@@ -204,7 +221,7 @@ impl Peer {
     pub(super) fn jobs(self, slots: usize) -> usize {
         match self {
             Self::Nothing | Self::Local => 1,
-            Self::Farcc | Self::FarccStock => slots + slots / 4 + 2,
+            Self::Farcc | Self::FarccStock | Self::Icecream => slots + slots / 4 + 2,
             _ => slots,
         }
     }

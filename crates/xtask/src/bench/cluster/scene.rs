@@ -18,7 +18,7 @@ use super::peers::{Peer, Phase, Servers};
 use super::recordings::{Recording, TRAILER};
 use super::servers::{Daemon, Site, StandIn};
 use super::units::Unit;
-use super::{ninja, remote_execution};
+use super::{icecream, ninja, remote_execution};
 use crate::control_group::ControlGroup;
 
 /// The core of everything that is a client's.
@@ -125,6 +125,7 @@ impl<'a> Scene<'a> {
             Servers::OneWorker => site.workers(&stage.worker, &[slots.iter().sum()])?,
             Servers::Casd => site.casd(slots.iter().sum())?,
             Servers::Stock => site.stock(slots)?,
+            Servers::Icecream => site.icecream(slots)?,
         };
         let hosts = addresses.iter().zip(slots);
         let hosts: Vec<String> = hosts
@@ -160,6 +161,9 @@ impl<'a> Scene<'a> {
         client.workspace.set_hosts(hosts);
         if self.peer == Peer::Siso {
             remote_execution::configure_siso(&client.outside(project), units, &self.dir)?;
+        }
+        if self.peer == Peer::Icecream {
+            icecream::join(&mut client, network.server(), place)?;
         }
         self.clients.push(client);
         Ok(())
@@ -303,9 +307,13 @@ impl<'a> Scene<'a> {
         }
         command.arg("ninja").arg("-C").arg(&self.dir);
         command.args(["-f", ninja::FILE, "-j", &self.jobs.to_string()]);
-        if matches!(self.peer, Peer::Recc | Peer::ReccCasd) {
-            let address = self.address()?;
-            remote_execution::recc(&mut command, &self.stage.project, address);
+        match self.peer {
+            Peer::Recc | Peer::ReccCasd => {
+                let address = self.address()?;
+                remote_execution::recc(&mut command, &self.stage.project, address);
+            }
+            Peer::Icecream => icecream::configure(&mut command, client, self.place.root()),
+            _ => {}
         }
         Ok(command)
     }

@@ -36,6 +36,9 @@ const CASD_SHOWS: &[&str] = &[
     "/etc/alternatives:/etc/alternatives",
 ];
 
+/// The socket of who hands out recordings, as `stand_in.c` has it.
+const RECORDINGS: &str = "@farcc-bench-recordings";
+
 const STAND_IN: &str = include_str!("stand_in.c");
 
 /// A directory with the stand-in, as compilers by name, and the recordings of the units.
@@ -68,6 +71,7 @@ impl StandIn {
         if !built.success() {
             return Err("the stand-in cannot be compiled".into());
         }
+        symlink("run", dir.join("recordings")).map_err(failed)?;
         for entry in fs::read_dir("/usr/bin").map_err(failed)?.flatten() {
             let name = entry.file_name();
             if is_compiler(&name.to_string_lossy()) {
@@ -248,7 +252,16 @@ impl Site<'_> {
         Ok((daemons, addresses))
     }
 
-    fn address(&self, port: u16) -> Result<SocketAddr, String> {
+    /// Starts who hands out recordings to stand-ins in a root without them.
+    pub(super) fn recordings(&self) -> Result<Daemon, String> {
+        let command = self.command(&self.stand_in.dir.join("recordings"));
+        let mut daemon = start(command, self.place.root().join("recordings.log"))?;
+        let network = self.network;
+        daemon.wait_until("of recordings", || network.has_socket(RECORDINGS))?;
+        Ok(daemon)
+    }
+
+    pub(super) fn address(&self, port: u16) -> Result<SocketAddr, String> {
         let text = format!("{}:{port}", self.network.server());
         text.parse().map_err(|_| format!("{text} is no address"))
     }
@@ -274,6 +287,16 @@ impl Daemon {
     /// Waits until somebody listens at this port.
     pub(super) fn wait_for(&mut self, network: &Network, port: u16) -> Result<(), String> {
         self.wait_until(&format!("at port {port}"), || network.listens(port))
+    }
+
+    /// Waits until its log has these words so often.
+    pub(super) fn wait_until_says(&mut self, words: &str, times: usize) -> Result<(), String> {
+        let log = self.log.clone();
+        let says = || {
+            let text = fs::read_to_string(&log);
+            text.is_ok_and(|text| text.matches(words).count() >= times)
+        };
+        self.wait_until(&format!("that is to say \"{words}\""), says)
     }
 
     /// Waits until it is ready.

@@ -3,26 +3,149 @@
  *
  * A unit is known by its option -frandom-seed=farcc-unit-KEY. units/KEY, beside this program, holds
  * one line "MICROSECONDS OBJECT DEPENDENCIES MESSAGES", the last three in bytes, and then these three.
- * In C and static: it runs in roots that have nothing but what a compiler needs, and starts in no time. */
+ * In C and static: it runs in roots that have nothing but what a compiler needs, and starts in no time.
+ *
+ * Called "recordings", it hands out the open files of units beside it, to stand-ins of the same
+ * network that live in a root without them: sockets without a name in the file system are seen there. */
 #define _GNU_SOURCE
 #include <fcntl.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/sendfile.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
 
 #define MARK "-frandom-seed=farcc-unit-"
+/* Set in what this program runs: where it has a compiler's path, it would run itself. */
+#define AGAIN "FARCC_STAND_IN_RAN"
+
+static const char *own_name(char **argv) {
+    const char *slash = strrchr(argv[0], '/');
+    return slash ? slash + 1 : argv[0];
+}
 
 /* The compiler that would have run, and where stock's servers find it behind this program. */
 static int compile(char **argv) {
-    const char *name = strrchr(argv[0], '/');
     char path[4096];
-    snprintf(path, sizeof path, "/usr/bin/%s", name ? name + 1 : argv[0]);
+    snprintf(path, sizeof path, "/usr/bin/%s", own_name(argv));
+    if (getenv(AGAIN)) {
+        fprintf(stderr, "stand-in: there is no recording of this, and no %s but the stand-in\n", path);
+        return 127;
+    }
+    setenv(AGAIN, "1", 1);
     execv(path, argv);
     perror(path);
     return 127;
+}
+
+/* Beside this program, as far as the system tells where that is. */
+static int beside(const char *part, char *path, size_t size) {
+    ssize_t len = readlink("/proc/self/exe", path, size - 512);
+    if (len < 0)
+        return -1;
+    path[len] = 0;
+    snprintf(strrchr(path, '/'), 512, "/units/%s", part);
+    return 0;
+}
+
+static socklen_t recordings_address(struct sockaddr_un *address) {
+    static const char name[] = "farcc-bench-recordings";
+    *address = (struct sockaddr_un){.sun_family = AF_UNIX};
+    memcpy(address->sun_path + 1, name, sizeof name - 1);
+    return offsetof(struct sockaddr_un, sun_path) + sizeof name;
+}
+
+/* One message with or without an open file; room for either side. */
+struct message {
+    char control[CMSG_SPACE(sizeof(int))], text[256];
+    struct iovec part;
+    struct msghdr head;
+};
+
+static struct msghdr *message(struct message *it) {
+    it->part = (struct iovec){it->text, sizeof it->text};
+    it->head = (struct msghdr){
+        .msg_iov = &it->part, .msg_iovlen = 1, .msg_control = it->control, .msg_controllen = sizeof it->control};
+    return &it->head;
+}
+
+static void hand_out(int client) {
+    struct message it;
+    char path[4096];
+    message(&it);
+    ssize_t len = read(client, it.text, sizeof it.text - 1);
+    it.text[len < 0 ? 0 : len] = 0;
+    int unit = -1;
+    if (len > 0 && !strchr(it.text, '/') && !beside(it.text, path, sizeof path))
+        unit = open(path, O_RDONLY | O_CLOEXEC);
+    if (unit >= 0) {
+        struct cmsghdr *control = CMSG_FIRSTHDR(&it.head);
+        control->cmsg_level = SOL_SOCKET;
+        control->cmsg_type = SCM_RIGHTS;
+        control->cmsg_len = CMSG_LEN(sizeof unit);
+        memcpy(CMSG_DATA(control), &unit, sizeof unit);
+        if (sendmsg(client, &it.head, MSG_NOSIGNAL) < 0)
+            perror("recordings: answer");
+        close(unit);
+    }
+    close(client);
+}
+
+static int serve_recordings(void) {
+    struct sockaddr_un address;
+    socklen_t size = recordings_address(&address);
+    int listener = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+    if (bind(listener, (struct sockaddr *)&address, size) || listen(listener, 4096)) {
+        perror("recordings: listen");
+        return 1;
+    }
+    for (;;) {
+        int client = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
+        if (client >= 0)
+            hand_out(client);
+    }
+}
+
+/* A unit's recording from who hands them out. */
+static int ask_for(const char *key) {
+    struct sockaddr_un address;
+    socklen_t size = recordings_address(&address);
+    struct message it;
+    int unit = -1, server = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+    if (server < 0)
+        return -1;
+    if (!connect(server, (struct sockaddr *)&address, size) && write(server, key, strlen(key)) > 0 &&
+        recvmsg(server, message(&it), MSG_CMSG_CLOEXEC) > 0) {
+        struct cmsghdr *control = CMSG_FIRSTHDR(&it.head);
+        if (control && control->cmsg_type == SCM_RIGHTS)
+            memcpy(&unit, CMSG_DATA(control), sizeof unit);
+    }
+    close(server);
+    return unit;
+}
+
+static int open_unit(const char *key) {
+    char path[4096];
+    int unit = -1;
+    if (!beside(key, path, sizeof path))
+        unit = open(path, O_RDONLY | O_CLOEXEC);
+    if (unit < 0) {
+        /* Where it is mounted over a compiler, what it needs is here. */
+        snprintf(path, sizeof path, "/stand-in/units/%s", key);
+        unit = open(path, O_RDONLY | O_CLOEXEC);
+    }
+    return unit < 0 ? ask_for(key) : unit;
+}
+
+/* Who writes the source here must get rid of it. */
+static void take_source(void) {
+    static char buffer[65536];
+    while (read(0, buffer, sizeof buffer) > 0)
+        ;
 }
 
 static int copy(int from, off_t *at, long bytes, const char *path) {
@@ -50,41 +173,14 @@ static int copy(int from, off_t *at, long bytes, const char *path) {
     return 0;
 }
 
-int main(int argc, char **argv) {
-    struct timespec end;
-    clock_gettime(CLOCK_MONOTONIC, &end);
-    const char *key = NULL, *output = NULL, *dependencies = NULL;
-    for (int i = 1; i < argc; i++) {
-        if (!strncmp(argv[i], MARK, strlen(MARK)))
-            key = argv[i] + strlen(MARK);
-        else if (!strcmp(argv[i], "-o") && i + 1 < argc)
-            output = argv[++i];
-        else if (!strcmp(argv[i], "-MF") && i + 1 < argc)
-            dependencies = argv[++i];
-    }
-    char path[4096];
-    ssize_t len = readlink("/proc/self/exe", path, sizeof path - 128);
-    if (!key || strchr(key, '/') || !output || len < 0)
-        return compile(argv);
-    path[len] = 0;
-    char *slash = strrchr(path, '/');
-    snprintf(slash, 128, "/units/%s", key);
-    int unit = open(path, O_RDONLY | O_CLOEXEC);
-    if (unit < 0) {
-        /* Where it is mounted over a compiler, what it needs is here. */
-        snprintf(path, sizeof path, "/stand-in/units/%s", key);
-        unit = open(path, O_RDONLY | O_CLOEXEC);
-    }
-    if (unit < 0)
-        return compile(argv);
-
+static int replay(int unit, struct timespec end, const char *key, const char *output, const char *dependencies) {
     char head[256];
-    len = pread(unit, head, sizeof head - 1, 0);
+    ssize_t len = pread(unit, head, sizeof head - 1, 0);
     head[len < 0 ? 0 : len] = 0;
     long micros, object_bytes, dependency_bytes, message_bytes;
     char *line_end = strchr(head, '\n');
     if (!line_end || sscanf(head, "%ld %ld %ld %ld", &micros, &object_bytes, &dependency_bytes, &message_bytes) != 4) {
-        fprintf(stderr, "stand-in: %s is no recording\n", path);
+        fprintf(stderr, "stand-in: %s is no recording\n", key);
         return 1;
     }
     end.tv_sec += micros / 1000000;
@@ -105,4 +201,29 @@ int main(int argc, char **argv) {
         at += dependency_bytes;
     }
     return copy(unit, &at, message_bytes, NULL);
+}
+
+int main(int argc, char **argv) {
+    struct timespec start;
+    clock_gettime(CLOCK_MONOTONIC, &start);
+    if (!strcmp(own_name(argv), "recordings"))
+        return serve_recordings();
+    /* What servers try whether a root works with. */
+    if (!strcmp(own_name(argv), "true"))
+        return 0;
+    const char *key = NULL, *output = NULL, *dependencies = NULL;
+    for (int i = 1; i < argc; i++) {
+        if (!strncmp(argv[i], MARK, strlen(MARK)))
+            key = argv[i] + strlen(MARK);
+        else if (!strcmp(argv[i], "-o") && i + 1 < argc)
+            output = argv[++i];
+        else if (!strcmp(argv[i], "-MF") && i + 1 < argc)
+            dependencies = argv[++i];
+        else if (!strcmp(argv[i], "-"))
+            take_source();
+    }
+    int unit = key && output && !strchr(key, '/') ? open_unit(key) : -1;
+    if (unit < 0)
+        return compile(argv);
+    return replay(unit, start, key, output, dependencies);
 }
