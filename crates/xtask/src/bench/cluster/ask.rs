@@ -136,7 +136,7 @@ mod tests {
 
     #[test]
     fn help_tells_who_can_build() {
-        for peer in Peer::USUAL.iter().chain(&[Peer::Icecream]) {
+        for peer in Peer::USUAL.iter().chain(&[Peer::Icecream, Peer::Sccache]) {
             assert!(help().contains(peer.name()), "{}", peer.name());
         }
     }

@@ -19,6 +19,7 @@ mod peers;
 mod recordings;
 mod remote_execution;
 mod report;
+mod sccache;
 mod scene;
 mod servers;
 mod tree;

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use e2e::foreign;
 use e2e::programs::{self, STOCK_CLIENT, STOCK_SERVER};
 
-use super::icecream;
+use super::{icecream, sccache};
 
 /// A way to build.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,6 +30,8 @@ pub(super) enum Peer {
     ReccCasd,
     /// Debian's icecream.
     Icecream,
+    /// sccache's distributed mode.
+    Sccache,
 }
 
 /// What peers are called on the command line and in tables, and what is said of them there.
@@ -72,6 +74,11 @@ const NAMES: &[(&str, Peer, &str)] = &[
         Peer::Icecream,
         "its launcher, daemons and scheduler (package icecc)",
     ),
+    (
+        "sccache",
+        Peer::Sccache,
+        "its distributed mode (crate sccache, package bubblewrap)",
+    ),
 ];
 
 /// What serves a peer.
@@ -88,6 +95,8 @@ pub(super) enum Servers {
     Stock,
     /// icecream's scheduler and daemons.
     Icecream,
+    /// sccache's scheduler and servers.
+    Sccache,
 }
 
 /// One build of several with the same clients and servers.
@@ -149,12 +158,13 @@ impl Peer {
             Self::ReccCasd => Servers::Casd,
             Self::FarccStock | Self::Distcc | Self::DistccLzo => Servers::Stock,
             Self::Icecream => Servers::Icecream,
+            Self::Sccache => Servers::Sccache,
         }
     }
 
     pub(super) fn phases(self) -> &'static [Phase] {
         match self {
-            Self::Farcc | Self::Siso | Self::Recc | Self::ReccCasd => {
+            Self::Farcc | Self::Siso | Self::Recc | Self::ReccCasd | Self::Sccache => {
                 &[Phase::First, Phase::Changed, Phase::Unchanged]
             }
             Self::FarccStock | Self::Icecream => &[Phase::First, Phase::Changed],
@@ -183,6 +193,7 @@ impl Peer {
                 icecream::PROGRAMS.iter().map(PathBuf::from).collect(),
                 "apt-get install icecc".into(),
             ),
+            Self::Sccache => (sccache::programs(), sccache::how_to_get()),
         }
     }
 
@@ -204,6 +215,7 @@ impl Peer {
             Self::Siso => vec![here()],
             Self::Recc | Self::ReccCasd => vec![foreign::newest("recc"), here()],
             Self::Icecream => vec![icecream::LAUNCHER.into(), compiler.to_owned()],
+            Self::Sccache => vec![sccache::launcher(), compiler.to_owned()],
         }
     }
 

@@ -18,7 +18,7 @@ use super::peers::{Peer, Phase, Servers};
 use super::recordings::{Recording, TRAILER};
 use super::servers::{Daemon, Site, StandIn};
 use super::units::Unit;
-use super::{icecream, ninja, remote_execution};
+use super::{icecream, ninja, remote_execution, sccache};
 use crate::control_group::ControlGroup;
 
 /// The core of everything that is a client's.
@@ -126,6 +126,7 @@ impl<'a> Scene<'a> {
             Servers::Casd => site.casd(slots.iter().sum())?,
             Servers::Stock => site.stock(slots)?,
             Servers::Icecream => site.icecream(slots)?,
+            Servers::Sccache => site.sccache(slots)?,
         };
         let hosts = addresses.iter().zip(slots);
         let hosts: Vec<String> = hosts
@@ -162,8 +163,10 @@ impl<'a> Scene<'a> {
         if self.peer == Peer::Siso {
             remote_execution::configure_siso(&client.outside(project), units, &self.dir)?;
         }
-        if self.peer == Peer::Icecream {
-            icecream::join(&mut client, network.server(), place)?;
+        match self.peer {
+            Peer::Icecream => icecream::join(&mut client, network.server(), place)?,
+            Peer::Sccache => sccache::join(&mut client, network.server(), place)?,
+            _ => {}
         }
         self.clients.push(client);
         Ok(())
@@ -313,6 +316,7 @@ impl<'a> Scene<'a> {
                 remote_execution::recc(&mut command, &self.stage.project, address);
             }
             Peer::Icecream => icecream::configure(&mut command, client, self.place.root()),
+            Peer::Sccache => sccache::configure(&mut command, client),
             _ => {}
         }
         Ok(command)

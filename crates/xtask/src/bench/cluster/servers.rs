@@ -71,7 +71,9 @@ impl StandIn {
         if !built.success() {
             return Err("the stand-in cannot be compiled".into());
         }
-        symlink("run", dir.join("recordings")).map_err(failed)?;
+        for name in ["recordings", "bwrap"] {
+            symlink("run", dir.join(name)).map_err(failed)?;
+        }
         for entry in fs::read_dir("/usr/bin").map_err(failed)?.flatten() {
             let name = entry.file_name();
             if is_compiler(&name.to_string_lossy()) {

@@ -6,7 +6,8 @@
  * In C and static: it runs in roots that have nothing but what a compiler needs, and starts in no time.
  *
  * Called "recordings", it hands out the open files of units beside it, to stand-ins of the same
- * network that live in a root without them: sockets without a name in the file system are seen there. */
+ * network that live in a root without them: sockets without a name in the file system are seen there.
+ * Called "bwrap", it runs bubblewrap with itself in the place of the compiler. */
 #define _GNU_SOURCE
 #include <fcntl.h>
 #include <stddef.h>
@@ -173,6 +174,36 @@ static int copy(int from, off_t *at, long bytes, const char *path) {
     return 0;
 }
 
+/* bubblewrap's words are OPTION... -- COMPILER WORD..., or only options. */
+static int run_bubblewrap(int argc, char **argv) {
+    char dir[4096], compiler[4096];
+    char **words = calloc(argc + 4, sizeof *words);
+    int at = 1, to = 1;
+    if (!words || beside("", dir, sizeof dir))
+        return 127;
+    strstr(dir, "/units/")[0] = 0;
+    words[0] = "bwrap";
+    while (at < argc && strcmp(argv[at], "--"))
+        words[to++] = argv[at++];
+    if (at + 1 < argc) {
+        const char *slash = strrchr(argv[at + 1], '/');
+        snprintf(compiler, sizeof compiler, "/stand-in/bin/%s", slash ? slash + 1 : argv[at + 1]);
+        words[to++] = "--ro-bind";
+        words[to++] = dir;
+        words[to++] = "/stand-in";
+        words[to++] = argv[at];
+        words[to++] = compiler;
+        at += 2;
+    }
+    while (at < argc)
+        words[to++] = argv[at++];
+    /* Meant for the server alone. */
+    unsetenv("LD_PRELOAD");
+    execv("/usr/bin/bwrap", words);
+    perror("/usr/bin/bwrap");
+    return 127;
+}
+
 static int replay(int unit, struct timespec end, const char *key, const char *output, const char *dependencies) {
     char head[256];
     ssize_t len = pread(unit, head, sizeof head - 1, 0);
@@ -208,6 +239,8 @@ int main(int argc, char **argv) {
     clock_gettime(CLOCK_MONOTONIC, &start);
     if (!strcmp(own_name(argv), "recordings"))
         return serve_recordings();
+    if (!strcmp(own_name(argv), "bwrap"))
+        return run_bubblewrap(argc, argv);
     /* What servers try whether a root works with. */
     if (!strcmp(own_name(argv), "true"))
         return 0;
