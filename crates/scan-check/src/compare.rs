@@ -7,7 +7,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use scan::{Files, Found, Options, Request, Scan};
+use scan::{Files, Found, Holds, Options, Request, Scan};
 
 use crate::ask::Asker;
 use crate::machine::Machine;
@@ -176,15 +176,15 @@ struct Edited {
 }
 
 impl Files for Edited {
-    fn look(&mut self, path: &Path) -> (Found, bool) {
-        let (mut found, settled) = self.machine.look(path);
+    fn look(&mut self, path: &Path) -> (Found, Holds) {
+        let (mut found, holds) = self.machine.look(path);
         if let Found::File(stamp) = &mut found
             && path.as_os_str() == self.source
         {
             stamp.mtime_ns += 1;
             stamp.size += self.change.len() as u64;
         }
-        (found, settled)
+        (found, holds)
     }
 
     fn read(&mut self, path: &Path, size: u64) -> Option<Vec<u8>> {

@@ -7,7 +7,7 @@ use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use scan::{Files, Found, Stamp};
+use scan::{Files, Found, Holds, Stamp};
 
 /// How old a change must be for a later one to be sure to get another time: some ticks of the coarse clock that file
 /// systems stamp changes with (1 to 10 ms).
@@ -32,7 +32,7 @@ impl Machine {
     }
 
     /// What is at a path, from what the kernel says of it.
-    fn found(self, metadata: &Metadata) -> (Found, bool) {
+    fn found(self, metadata: &Metadata) -> (Found, Holds) {
         let stamp = Stamp {
             dev: metadata.dev(),
             ino: metadata.ino(),
@@ -43,17 +43,17 @@ impl Machine {
                 + i128::from(metadata.ctime_nsec()),
         };
         let kind = metadata.file_type();
-        let settled = stamp.mtime_ns.max(stamp.ctime_ns) < self.settled_before_ns;
+        let holds = Holds::if_settled(stamp.mtime_ns.max(stamp.ctime_ns) < self.settled_before_ns);
         if kind.is_file() {
-            (Found::File(stamp), settled)
+            (Found::File(stamp), holds)
         } else if kind.is_dir() {
-            (Found::Dir(stamp), settled)
+            (Found::Dir(stamp), holds)
         } else if kind.is_char_device()
             && fs::metadata("/dev/null").is_ok_and(|null| null.rdev() == metadata.rdev())
         {
-            (Found::Null, true)
+            (Found::Null, Holds::WhileSame)
         } else {
-            (Found::Unreadable, true)
+            (Found::Unreadable, Holds::WhileSame)
         }
     }
 }
@@ -67,18 +67,18 @@ fn nanoseconds(duration: Duration) -> i128 {
 }
 
 impl Files for Machine {
-    fn look(&mut self, path: &Path) -> (Found, bool) {
+    fn look(&mut self, path: &Path) -> (Found, Holds) {
         // Links are rare, so most looks are one system call.
         let is_link = match fs::symlink_metadata(path) {
             Ok(metadata) if metadata.is_symlink() => true,
             Ok(metadata) => return self.found(&metadata),
-            Err(error) if is_absent(error.kind()) => return (Found::Absent, true),
-            Err(_) => return (Found::Unreadable, false),
+            Err(error) if is_absent(error.kind()) => return (Found::Absent, Holds::WhileSame),
+            Err(_) => return (Found::Unreadable, Holds::ThisScan),
         };
         match fs::metadata(path) {
             Ok(metadata) => self.found(&metadata),
-            Err(error) if is_link && is_absent(error.kind()) => (Found::Dangling, true),
-            Err(_) => (Found::Unreadable, false),
+            Err(error) if is_link && is_absent(error.kind()) => (Found::Dangling, Holds::WhileSame),
+            Err(_) => (Found::Unreadable, Holds::ThisScan),
         }
     }
 

@@ -59,6 +59,32 @@ impl Moment {
     }
 }
 
+/// How long what was seen at a path holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Holds {
+    /// For this scan. The stamp is so new that a later change may give the same.
+    ThisScan,
+    /// As long as another look sees the same stamp.
+    WhileSame,
+    /// As long as [`Files::era`] is the same, without another look.
+    InEra,
+}
+
+impl Holds {
+    /// What a stamp is worth that is old enough for a later change to be bound to give another, or is not.
+    #[must_use]
+    pub fn if_settled(settled: bool) -> Self {
+        if settled {
+            Self::WhileSame
+        } else {
+            Self::ThisScan
+        }
+    }
+}
+
+/// The era of nothing: [`Holds::InEra`] is never said in it.
+pub const NO_ERA: u64 = 0;
+
 /// A file system. Every path given to it is absolute.
 pub trait Files {
     /// The moment that is asked for.
@@ -66,9 +92,13 @@ pub trait Files {
         Moment::OWN
     }
 
-    /// Looks at a path. The second value says whether the stamp is settled: old enough that a later change is bound
-    /// to give another stamp. An answer that is not settled is never used in a later scan.
-    fn look(&mut self, path: &Path) -> (Found, bool);
+    /// A number that is another one as soon as anything has changed that an answer with [`Holds::InEra`] was about.
+    fn era(&self) -> u64 {
+        NO_ERA
+    }
+
+    /// Looks at a path.
+    fn look(&mut self, path: &Path) -> (Found, Holds);
 
     /// The bytes of a file; `None` if it cannot be read. `size` is what [`Self::look`] said, as a hint.
     fn read(&mut self, path: &Path, size: u64) -> Option<Vec<u8>>;
@@ -82,7 +112,11 @@ impl<F: Files + ?Sized> Files for &mut F {
         (**self).moment()
     }
 
-    fn look(&mut self, path: &Path) -> (Found, bool) {
+    fn era(&self) -> u64 {
+        (**self).era()
+    }
+
+    fn look(&mut self, path: &Path) -> (Found, Holds) {
         (**self).look(path)
     }
 

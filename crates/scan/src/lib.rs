@@ -68,7 +68,7 @@ mod value;
 mod visits;
 mod walk;
 
-pub use files::{Files, Found, Moment, Stamp};
+pub use files::{Files, Found, Holds, Moment, NO_ERA, Stamp};
 pub use layout::Layout;
 pub use options::{Language, Options};
 pub use parsed::{How, Unfollowed};

@@ -2,7 +2,8 @@
 //!
 //! Every path is a node with a number. Within one scan a node is looked at once. Between scans a path that was absent
 //! stays so as long as its directory is unchanged, which is looked at once for all that is missing in it; whatever
-//! exists is looked at again, unless both scans are of one [`Moment`]. A directory's *epoch* is a number that changes whenever the directory may have changed.
+//! exists is looked at again, unless both scans are of one [`Moment`] or what was seen holds for an era that still
+//! lasts. A directory's *epoch* is a number that changes whenever the directory may have changed.
 //! Scans are numbered, and every node knows in which one it was last seen to be another: what an earlier scan concluded
 //! holds while that is not after it.
 
@@ -11,7 +12,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::files::{Files, Found, Moment, Stamp};
+use crate::files::{Files, Found, Holds, Moment, NO_ERA, Stamp};
 use crate::hash::FastMap;
 use crate::names::{Name, Names};
 
@@ -34,6 +35,8 @@ struct Node {
     checked: u32,
     /// When it was looked at.
     looked: Moment,
+    /// In which era what was seen holds.
+    era: u64,
     /// The last scan that saw something else here than the scan before: another file, a directory, nothing.
     moved: u32,
     /// The same, or a file with another content.
@@ -136,6 +139,7 @@ impl Tree {
             parent,
             checked: 0,
             looked: Moment::OWN,
+            era: NO_ERA,
             moved: 0,
             changed: 0,
             found: Found::Absent,
@@ -178,8 +182,9 @@ impl Tree {
         if it.checked == self.scan {
             return it.found;
         }
-        let moment = files.moment();
-        if it.settled && it.looked.is_shared_with(moment) {
+        let (moment, era) = (files.moment(), files.era());
+        let is_in_era = it.era == era && era != NO_ERA;
+        if it.settled && (is_in_era || it.looked.is_shared_with(moment)) {
             let it = &mut self.nodes[node.0 as usize];
             it.checked = self.scan;
             return it.found;
@@ -197,11 +202,16 @@ impl Tree {
         let is_nowhere = maybe_absent
             && parent.is_some_and(|parent| self.nodes[parent.0 as usize].found == Found::Absent);
         let is_still_absent = known_absent.is_some() && known_absent == above;
-        let (found, settled) = if is_nowhere || is_still_absent {
-            (Found::Absent, true)
-        } else {
-            files.look(&self.nodes[node.0 as usize].path)
+        let (found, holds) = match parent {
+            Some(parent) if is_nowhere || is_still_absent => {
+                let above = self.nodes[parent.0 as usize].era;
+                let holds_in_era = above == era && era != NO_ERA;
+                let holds = [Holds::WhileSame, Holds::InEra][usize::from(holds_in_era)];
+                (Found::Absent, holds)
+            }
+            _ => files.look(&self.nodes[node.0 as usize].path),
         };
+        let settled = holds != Holds::ThisScan;
         let it = &mut self.nodes[node.0 as usize];
         // What was not settled may have changed without getting another stamp.
         if it.checked == 0 || it.found != found || !it.settled || !settled {
@@ -217,6 +227,7 @@ impl Tree {
         }
         it.checked = self.scan;
         it.looked = moment;
+        it.era = if holds == Holds::InEra { era } else { NO_ERA };
         it.found = found;
         it.settled = settled;
         it.absent_in = if found == Found::Absent { above } else { None };
@@ -296,6 +307,9 @@ mod tests {
         at: BTreeMap<Vec<u8>, Found>,
         looks: usize,
         moment: Moment,
+        era: u64,
+        /// What is below it is watched.
+        watched: &'static str,
     }
 
     impl Files for Fake {
@@ -303,15 +317,16 @@ mod tests {
             self.moment
         }
 
-        fn look(&mut self, path: &Path) -> (Found, bool) {
+        fn era(&self) -> u64 {
+            self.era
+        }
+
+        fn look(&mut self, path: &Path) -> (Found, Holds) {
             self.looks += 1;
-            (
-                self.at
-                    .get(path.as_os_str().as_bytes())
-                    .copied()
-                    .unwrap_or(Found::Absent),
-                true,
-            )
+            let found = self.at.get(path.as_os_str().as_bytes()).copied();
+            let is_watched = self.era != NO_ERA && path.starts_with(self.watched);
+            let holds = [Holds::WhileSame, Holds::InEra][usize::from(is_watched)];
+            (found.unwrap_or(Found::Absent), holds)
         }
 
         fn read(&mut self, _: &Path, _: u64) -> Option<Vec<u8>> {
@@ -395,6 +410,40 @@ mod tests {
         files.moment = Moment::OWN;
         assert_eq!(look(&mut files).1, 2);
         assert_eq!(look(&mut files).1, 2, "nothing is shared");
+    }
+
+    #[test]
+    fn what_is_watched_is_looked_at_once_in_an_era() {
+        let (mut names, mut tree, mut files) = (Names::new(), Tree::new(), Fake::default());
+        (files.era, files.watched) = (1, "/usr");
+        for dir in ["/usr", "/w"] {
+            files.at.insert(dir.into(), Found::Dir(stamp(9)));
+        }
+        files.at.insert(b"/usr/a.h".to_vec(), Found::File(stamp(1)));
+        files.at.insert(b"/w/a.h".to_vec(), Found::File(stamp(2)));
+        let paths = ["/usr/a.h", "/usr/b.h", "/usr/no/c.h", "/w/a.h"];
+        let nodes = paths.map(|path| tree.root(b"", path.as_bytes(), &mut names));
+        let mut look = |files: &mut Fake| {
+            tree.start_scan();
+            files.looks = 0;
+            let found = nodes.map(|node| tree.look(node, files));
+            (found, files.looks)
+        };
+        let there = |n| Found::File(stamp(n));
+        let first = [there(1), Found::Absent, Found::Absent, there(2)];
+        assert_eq!(look(&mut files).0, first);
+        assert_eq!(look(&mut files), (first, 1), "only what is not watched");
+        for path in ["/usr/a.h", "/usr/b.h"] {
+            files.at.insert(path.into(), there(7));
+        }
+        files.at.insert(b"/usr".to_vec(), Found::Dir(stamp(8)));
+        assert_eq!(look(&mut files).0, first, "nobody has told of it yet");
+        files.era = 2;
+        let second = [there(7), there(7), Found::Absent, there(2)];
+        assert_eq!(look(&mut files).0, second);
+        assert_eq!(look(&mut files), (second, 1));
+        files.era = NO_ERA;
+        assert!(look(&mut files).1 > 1, "nobody watches any more");
     }
 
     #[test]

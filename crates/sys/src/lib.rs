@@ -8,6 +8,7 @@
 mod child;
 pub mod daemon;
 pub mod detach;
+pub mod dir_watch;
 pub mod disk;
 pub mod exec;
 pub mod fd_passing;

@@ -13,7 +13,7 @@ use std::rc::Rc;
 
 use bytes::Bytes;
 use reapi::client::{BatchedBlob, CallError, Client, Executed, Wanted};
-use reapi::{ExecutionMetadata, Stage};
+use reapi::{ExecutionMetadata, MerkleTree, Stage};
 use store::Digest;
 use tokio::sync::OnceCell;
 use wire::Destination;
@@ -62,6 +62,8 @@ pub(crate) struct Worker {
     client: Client,
     packed: Rc<PackedFiles>,
     known: RefCell<HashSet<Digest>>,
+    /// Directories that it had with everything in them when it last ran something.
+    whole: RefCell<HashSet<Digest>>,
     /// Held by whoever sends much, so that many jobs do not send the same.
     bulk: tokio::sync::Mutex<()>,
     /// Toolchains that were tried here: what is wrong with them, if anything.
@@ -82,6 +84,7 @@ impl Worker {
             client,
             packed,
             known: RefCell::default(),
+            whole: RefCell::default(),
             bulk: tokio::sync::Mutex::new(()),
             proofs: RefCell::default(),
             slots: Cell::new(None),
@@ -169,6 +172,10 @@ impl Worker {
                     attempts += 1;
                     self.forget(&missing);
                 }
+                Ok(executed) => {
+                    self.has_all(&prepared.root);
+                    return Ok(executed);
+                }
                 outcome => return outcome,
             }
         }
@@ -216,37 +223,62 @@ impl Worker {
 
     /// What the worker is not known to have, each once.
     fn unknown(&self, prepared: &Prepared) -> Vec<Blob> {
-        let known = self.known.borrow();
+        let (known, whole) = (self.known.borrow(), self.whole.borrow());
+        let is_known = |digest: &Digest| digest.size_bytes == 0 || known.contains(digest);
         let mut seen = HashSet::new();
         let mut unknown = Vec::new();
-        let mut add = |digest: Digest, source: &dyn Fn() -> Source| {
-            if digest.size_bytes > 0 && !known.contains(&digest) && seen.insert(digest) {
-                let source = source();
+        let mut add = |digest: Digest, source: Source| {
+            if seen.insert(digest) {
                 unknown.push(Blob { digest, source });
             }
         };
+        let mut files = HashSet::new();
         prepared.root.walk(&mut |directory| {
-            let is_new = !known.contains(&directory.digest());
-            if is_new {
-                add(directory.digest(), &|| {
-                    Source::Bytes(directory.encoded().clone())
-                });
+            if whole.contains(&directory.digest()) {
+                return false;
             }
-            is_new
+            if !is_known(&directory.digest()) {
+                let encoded = directory.encoded().clone();
+                add(directory.digest(), Source::Bytes(encoded));
+            }
+            files.extend(directory.files().filter(|digest| !is_known(digest)));
+            true
         });
+        if let Some((digest, text)) = &prepared.text
+            && files.remove(digest)
+        {
+            add(*digest, Source::Bytes(text.clone()));
+        }
+        // Mostly one is left, the source, which comes first.
         for placed in &prepared.files {
-            add(placed.digest, &|| Source::File(placed.way.place.clone()));
+            if files.is_empty() {
+                break;
+            }
+            if files.remove(&placed.digest) {
+                add(placed.digest, Source::File(placed.way.place.clone()));
+            }
         }
-        if let Some((digest, text)) = &prepared.text {
-            add(*digest, &|| Source::Bytes(text.clone()));
-        }
-        for (digest, source) in &*prepared.installed.files {
-            add(*digest, &|| source.clone());
+        for digest in files {
+            if let Some(source) = prepared.installed.files.get(&digest) {
+                add(digest, source.clone());
+            }
         }
         let (command, encoded) = &prepared.command;
-        add(*command, &|| Source::Bytes(encoded.clone()));
-        add(prepared.digest, &|| Source::Bytes(prepared.action.clone()));
+        for (digest, bytes) in [(command, encoded), (&prepared.digest, &prepared.action)] {
+            if !is_known(digest) {
+                add(*digest, Source::Bytes(bytes.clone()));
+            }
+        }
         unknown
+    }
+
+    /// It has run something in this input root.
+    fn has_all(&self, root: &MerkleTree) {
+        let mut whole = self.whole.borrow_mut();
+        if whole.len() > KNOWN_MAX {
+            whole.clear();
+        }
+        root.walk(&mut |directory| whole.insert(directory.digest()));
     }
 
     async fn send_missing(
@@ -361,12 +393,14 @@ impl Worker {
         let mut known = self.known.borrow_mut();
         if known.len() > KNOWN_MAX {
             known.clear();
+            self.whole.borrow_mut().clear();
         }
         known.extend(digests);
     }
 
     /// The worker says that it lacks these. Whoever lost some may have lost more.
     fn forget(&self, missing: &[Digest]) {
+        self.whole.borrow_mut().clear();
         let mut known = self.known.borrow_mut();
         let knew_all = missing.iter().all(|digest| known.remove(digest));
         if !knew_all || missing.len() > UNASKED_MAX {

@@ -7,7 +7,7 @@ use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use scan::{Files, Found, Moment, Stamp};
+use scan::{Files, Found, Holds, Moment, Stamp};
 
 /// How old a change must be for a later one to be sure to get another time: some ticks of the coarse clock that file
 /// systems stamp changes with (1 to 10 ms).
@@ -43,19 +43,26 @@ impl Disk {
         stamp.mtime_ns.max(stamp.ctime_ns) < self.settled_before_ns
     }
 
-    fn found(self, metadata: &Metadata) -> (Found, bool) {
+    /// What is there, by what the kernel says of it.
+    pub(super) fn found(self, metadata: &Metadata) -> (Found, Holds) {
         let stamp = stamp(metadata);
         let kind = metadata.file_type();
         if kind.is_file() {
-            (Found::File(stamp), self.is_settled(&stamp))
+            (
+                Found::File(stamp),
+                Holds::if_settled(self.is_settled(&stamp)),
+            )
         } else if kind.is_dir() {
-            (Found::Dir(stamp), self.is_settled(&stamp))
+            (
+                Found::Dir(stamp),
+                Holds::if_settled(self.is_settled(&stamp)),
+            )
         } else if kind.is_char_device()
             && fs::metadata("/dev/null").is_ok_and(|null| null.rdev() == metadata.rdev())
         {
-            (Found::Null, true)
+            (Found::Null, Holds::WhileSame)
         } else {
-            (Found::Unreadable, true)
+            (Found::Unreadable, Holds::WhileSame)
         }
     }
 }
@@ -80,18 +87,18 @@ impl Files for Disk {
         self.moment
     }
 
-    fn look(&mut self, path: &Path) -> (Found, bool) {
+    fn look(&mut self, path: &Path) -> (Found, Holds) {
         // Links are rare, so most looks are one system call.
         let is_link = match fs::symlink_metadata(path) {
             Ok(metadata) if metadata.is_symlink() => true,
             Ok(metadata) => return self.found(&metadata),
-            Err(error) if is_absent(error.kind()) => return (Found::Absent, true),
-            Err(_) => return (Found::Unreadable, false),
+            Err(error) if is_absent(error.kind()) => return (Found::Absent, Holds::WhileSame),
+            Err(_) => return (Found::Unreadable, Holds::ThisScan),
         };
         match fs::metadata(path) {
             Ok(metadata) => self.found(&metadata),
-            Err(error) if is_link && is_absent(error.kind()) => (Found::Dangling, true),
-            Err(_) => (Found::Unreadable, false),
+            Err(error) if is_link && is_absent(error.kind()) => (Found::Dangling, Holds::WhileSame),
+            Err(_) => (Found::Unreadable, Holds::ThisScan),
         }
     }
 
@@ -126,7 +133,7 @@ impl Files for Disk {
     }
 }
 
-fn is_absent(kind: ErrorKind) -> bool {
+pub(super) fn is_absent(kind: ErrorKind) -> bool {
     matches!(kind, ErrorKind::NotFound | ErrorKind::NotADirectory)
 }
 
@@ -159,6 +166,6 @@ mod tests {
             assert_eq!(disk.read(&at("link"), size), Some(b"12".to_vec()), "{size}");
         }
         // Just written: it could change again within the same tick.
-        assert!(!disk.look(&at("file")).1);
+        assert_eq!(disk.look(&at("file")).1, Holds::ThisScan);
     }
 }

@@ -9,6 +9,7 @@ mod layout;
 pub(crate) mod links;
 mod parcel;
 mod service;
+mod watched;
 mod why_text;
 
 use std::collections::HashMap;
@@ -27,6 +28,7 @@ pub use disk::Disk;
 pub(crate) use disk::stamp;
 pub(crate) use parcel::Parcel;
 pub(crate) use service::{Order, ScanService};
+use watched::{Watched, WatchedDisk};
 pub(crate) use why_text::WhyText;
 pub use why_text::describe;
 
@@ -160,6 +162,7 @@ pub struct Scanning {
     scanner: Scanner,
     known: HashMap<Key, Known>,
     moment: Moment,
+    watched: Watched,
 }
 
 impl Scanning {
@@ -172,6 +175,7 @@ impl Scanning {
     /// From now on, compiles that have been asked for before this call share looks at files.
     pub fn begin_moment(&mut self) {
         self.moment = self.moment.next();
+        self.watched.ask();
     }
 
     /// Finds the files that a compile reads. Runs the compiler to ask it about itself where that is not known yet.
@@ -196,7 +200,13 @@ impl Scanning {
             cpath: &cpath,
             language_path: &language_path,
         };
-        let mut disk = Disk::at(self.moment);
+        if self.moment == Moment::OWN {
+            self.watched.ask();
+        }
+        let mut disk = WatchedDisk {
+            disk: Disk::at(self.moment),
+            watched: &mut self.watched,
+        };
         let mut scan = self.scanner.scan(&mut disk, &request);
         for _ in 0..ROUNDS_MAX {
             if scan.questions.is_empty() {
@@ -226,10 +236,8 @@ impl Scanning {
         };
         let toolchain = asker.toolchain()?;
         if self.known.len() >= TOOLCHAINS_MAX {
-            *self = Self {
-                moment: self.moment,
-                ..Self::new()
-            };
+            self.scanner = Scanner::new();
+            self.known.clear();
         }
         let system_dirs = outermost(toolchain.dirs());
         let id = self.scanner.learn(toolchain);

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Component, Path, PathBuf};
 
-use crate::{Files, Found, Stamp};
+use crate::{Files, Found, Holds, Stamp};
 
 /// Files in memory. Every change gives a new stamp, to the file and to its directory.
 #[derive(Debug, Clone, Default)]
@@ -66,11 +66,11 @@ fn plain(path: &Path) -> PathBuf {
 }
 
 impl Files for Memory {
-    fn look(&mut self, path: &Path) -> (Found, bool) {
+    fn look(&mut self, path: &Path) -> (Found, Holds) {
         // `a/../b` is there only if `a` is.
         for above in path.ancestors().skip(1) {
             if !self.dirs.contains_key(&plain(above)) {
-                return (Found::Absent, true);
+                return (Found::Absent, Holds::WhileSame);
             }
         }
         let path = plain(path);
@@ -84,7 +84,7 @@ impl Files for Memory {
                 mtime_ns: *time,
                 ctime_ns: *time,
             };
-            return (Found::File(stamp), true);
+            return (Found::File(stamp), Holds::WhileSame);
         }
         match self.dirs.get(&path) {
             Some(time) => {
@@ -95,9 +95,9 @@ impl Files for Memory {
                     mtime_ns: *time,
                     ctime_ns: *time,
                 };
-                (Found::Dir(stamp), true)
+                (Found::Dir(stamp), Holds::WhileSame)
             }
-            None => (Found::Absent, true),
+            None => (Found::Absent, Holds::WhileSame),
         }
     }
 
