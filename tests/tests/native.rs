@@ -7,6 +7,7 @@ use e2e::run::{Outcome, run};
 use e2e::server::Server;
 use e2e::workspace::Workspace;
 
+mod installed;
 mod objective_c;
 mod precompiled;
 mod several;

@@ -13,6 +13,7 @@ const HARMLESS: &[&str] = &[
     "/dev/",                          // null and urandom, of which every sandbox has its own
     "/opt",   // Clang lists it in search of accelerators, which are not compiled for remotely
     "/proc/", // Clang asks it for its own path
+    "/usr/include/tbb/", // libstdc++ asks whether it is there, which is the scan's to find
     "/usr/lib/locale/locale-archive", // a root has directories with the same bytes
     "/usr/share/locale/locale.alias", // of no use for a locale that is no alias
 ];
@@ -20,6 +21,7 @@ const HARMLESS: &[&str] = &[
 /// Places that exist here and not in a root, and that are only looked at.
 const ONLY_SEEN: &[&str] = &[
     "/etc/ld.so.preload", // libraries that this machine wants in every program
+    "/usr/bin/../lib32",  // where Clang would look for a GCC that is not what it uses
 ];
 
 #[test]
