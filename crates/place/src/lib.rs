@@ -32,7 +32,7 @@ use std::sync::Arc;
 
 use host::Host;
 pub use message::{Candidate, Command, Event, HostId, Job, JobId, WhyHere};
-use queue::Queue;
+use queue::{Kind, Queue};
 
 /// Microseconds of any clock that does not go backwards.
 pub type Micros = u64;
@@ -78,6 +78,19 @@ struct JobState {
     tried: Vec<HostId>,
 }
 
+impl JobState {
+    /// What it waits for, if that is what others wait for.
+    fn kind(&self) -> Kind {
+        if !self.tried.is_empty() || !self.job.may_run_locally {
+            return Kind::Own;
+        }
+        Kind::Of {
+            list: Arc::as_ptr(&self.job.candidates).cast::<Candidate>().addr(),
+            preprocess_slots: self.job.preprocess_slots,
+        }
+    }
+}
+
 /// The scheduler.
 #[derive(Debug, Default)]
 pub struct Placer {
@@ -110,14 +123,10 @@ impl Placer {
             Event::Preprocessed { job, bytes } => self.preprocessed(job, bytes),
             Event::SlotForeign { job } => self.slot_foreign(now, job),
             Event::HostDisliked { job, until } => {
-                self.unseat(now, job, |host| host.dislike(until));
+                self.unseat(now, job, false, |host| host.dislike(until));
             }
             Event::HostFailed { job, cool_down } => {
-                if let Some(host) = self.unseat(now, job, |host| host.fail(now, cool_down))
-                    && let Some(state) = self.jobs.get_mut(&job)
-                {
-                    state.tried.push(host);
-                }
+                self.unseat(now, job, true, |host| host.fail(now, cool_down));
             }
             Event::HostAnswered { job, took } => self.answered(now, job, took),
             Event::NeedsLocal { job } => self.needs_local(now, job, WhyHere::Asked),
@@ -169,8 +178,9 @@ impl Placer {
             since: now,
             tried: Vec::new(),
         };
+        let kind = state.kind();
         self.jobs.insert(id, state);
-        self.queue_of(text).insert(id, cost);
+        self.queue_of(text).insert(id, cost, kind);
     }
 
     fn arrive_local(&mut self, now: Micros, id: JobId, slots: u32) {
@@ -197,12 +207,12 @@ impl Placer {
             return;
         }
         state.text = Text::Ready;
-        let waits = state.seat == Seat::Waiting;
+        let (waits, kind) = (state.seat == Seat::Waiting, state.kind());
         let old_cost = std::mem::replace(&mut state.job.cost, bytes);
         self.preprocessing -= 1;
         if waits {
             self.running.remove(id, old_cost);
-            self.ready.insert(id, bytes);
+            self.ready.insert(id, bytes, kind);
         }
     }
 
@@ -212,7 +222,7 @@ impl Placer {
         };
         match state.seat {
             Seat::Remote { slot, .. } => {
-                self.unseat(now, id, |host| {
+                self.unseat(now, id, false, |host| {
                     host.mark_foreign(slot, now + FOREIGN_RETRY_US);
                 });
             }
@@ -222,30 +232,33 @@ impl Placer {
                 host.mark_foreign(slot, now + FOREIGN_RETRY_US);
                 if why == WhyHere::Listed {
                     state.seat = Seat::Waiting;
-                    let (text, cost) = (state.text, state.job.cost);
-                    self.queue_of(text).insert(id, cost);
+                    let (text, cost, kind) = (state.text, state.job.cost, state.kind());
+                    self.queue_of(text).insert(id, cost, kind);
                 } else {
                     state.seat = Seat::WaitingLocal(why);
-                    self.local.insert(id, 0);
+                    self.local.insert(id, 0, Kind::Own);
                 }
             }
             Seat::Waiting | Seat::Answered | Seat::WaitingLocal(_) => {}
         }
     }
 
-    /// Takes a job off its remote slot and puts it back into its queue. Returns the host it was on.
-    fn unseat(&mut self, now: Micros, id: JobId, tell: impl FnOnce(&mut Host)) -> Option<HostId> {
-        let state = self.jobs.get_mut(&id)?;
+    /// Takes a job off its remote slot and puts it back into its queue. Whether it has `failed` there decides whether it
+    /// may meet that host again.
+    fn unseat(&mut self, now: Micros, id: JobId, failed: bool, tell: impl FnOnce(&mut Host)) {
+        let Some(state) = self.jobs.get_mut(&id) else {
+            return;
+        };
         let Seat::Remote { host, slot } = state.seat else {
-            return None;
+            return;
         };
         state.seat = Seat::Waiting;
-        let (text, cost) = (state.text, state.job.cost);
+        state.tried.extend(failed.then_some(host));
+        let (text, cost, kind) = (state.text, state.job.cost, state.kind());
         let entry = self.hosts.entry(host).or_default();
         entry.release(slot, id, now);
         tell(entry);
-        self.queue_of(text).insert(id, cost);
-        Some(host)
+        self.queue_of(text).insert(id, cost, kind);
     }
 
     fn answered(&mut self, now: Micros, id: JobId, took: Option<Micros>) {
@@ -279,7 +292,7 @@ impl Placer {
             state.text = Text::None;
         }
         state.seat = Seat::WaitingLocal(why);
-        self.local.insert(id, 0);
+        self.local.insert(id, 0, Kind::Own);
     }
 
     fn end(&mut self, now: Micros, id: JobId) {

@@ -5,7 +5,8 @@
 //! [`PLACES_PER_DOUBLING`] arrivals ahead. A job can only be overtaken by jobs that arrive within the next
 //! `OVERTAKEN_MAX` numbers; equal costs are first come, first served.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
+use std::ops::Bound;
 
 use crate::JobId;
 
@@ -16,9 +17,18 @@ const PLACES_PER_DOUBLING: u64 = 256;
 #[cfg(test)]
 const OVERTAKEN_MAX: u64 = 64 * PLACES_PER_DOUBLING;
 
+/// What jobs have in common that find a slot, or none, at the same time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// They may use the hosts of the list at this address, and as many preprocessors.
+    Of { list: usize, preprocess_slots: u32 },
+    /// Nothing: such a job has to look by itself.
+    Own,
+}
+
 /// A queue of jobs.
 #[derive(Debug, Default)]
-pub(crate) struct Queue(BTreeSet<(u64, JobId)>);
+pub(crate) struct Queue(BTreeMap<(u64, JobId), Kind>);
 
 /// Rank of a job: lower goes first. All ranks are shifted by the greatest possible bonus to stay positive.
 fn rank(id: JobId, cost: u64) -> u64 {
@@ -31,8 +41,8 @@ fn rank(id: JobId, cost: u64) -> u64 {
 }
 
 impl Queue {
-    pub(crate) fn insert(&mut self, id: JobId, cost: u64) {
-        self.0.insert((rank(id, cost), id));
+    pub(crate) fn insert(&mut self, id: JobId, cost: u64, kind: Kind) {
+        self.0.insert((rank(id, cost), id), kind);
     }
 
     /// Removes a job; `cost` is what it was inserted with.
@@ -50,12 +60,25 @@ impl Queue {
 
     /// All jobs, the next one first.
     pub(crate) fn in_order(&self) -> Vec<JobId> {
-        self.0.iter().map(|(_, id)| *id).collect()
+        self.iter().collect()
     }
 
     /// All jobs, the next one first.
     pub(crate) fn iter(&self) -> impl Iterator<Item = JobId> {
-        self.0.iter().map(|(_, id)| *id)
+        self.0.keys().map(|(_, id)| *id)
+    }
+
+    /// The first job behind `after`, or of all, that is of none of these kinds.
+    pub(crate) fn next_but(
+        &self,
+        after: Option<(u64, JobId)>,
+        kinds: &[Kind],
+    ) -> Option<(u64, JobId)> {
+        let start = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let mut behind = self.0.range((start, Bound::Unbounded));
+        behind
+            .find(|(_, kind)| !kinds.contains(kind))
+            .map(|(key, _)| *key)
     }
 }
 
@@ -66,7 +89,7 @@ mod tests {
     fn order(jobs: &[(u64, u64)]) -> Vec<u64> {
         let mut queue = Queue::default();
         for (id, cost) in jobs {
-            queue.insert(JobId(*id), *cost);
+            queue.insert(JobId(*id), *cost, Kind::Own);
         }
         queue.in_order().iter().map(|id| id.0).collect()
     }
@@ -80,6 +103,28 @@ mod tests {
     #[test]
     fn expensive_jobs_go_first() {
         assert_eq!(order(&[(1, 1000), (2, 4_000_000), (3, 2000)]), [2, 3, 1]);
+    }
+
+    #[test]
+    fn kinds_can_be_passed_over() {
+        let kind = |list| Kind::Of {
+            list,
+            preprocess_slots: 1,
+        };
+        let mut queue = Queue::default();
+        for (id, kind) in [(1, kind(7)), (2, kind(7)), (3, Kind::Own), (4, kind(8))] {
+            queue.insert(JobId(id), 0, kind);
+        }
+        let next = |after, kinds: &[Kind]| queue.next_but(after, kinds).map(|key| key.1.0);
+        let first = queue.next_but(None, &[]);
+        assert_eq!(first.map(|key| key.1), Some(JobId(1)));
+        assert_eq!(next(first, &[]), Some(2));
+        assert_eq!(next(first, &[kind(7)]), Some(3));
+        assert_eq!(next(queue.next_but(first, &[kind(7)]), &[kind(7)]), Some(4));
+        assert_eq!(
+            next(queue.next_but(first, &[kind(7)]), &[kind(7), kind(8)]),
+            None
+        );
     }
 
     #[test]

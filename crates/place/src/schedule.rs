@@ -1,8 +1,7 @@
 //! Fills free slots with waiting jobs, after every event.
 
-use std::sync::Arc;
-
 use crate::host::{Access, Host};
+use crate::queue::Kind;
 use crate::{ATTEMPTS_MAX, Candidate, Command, HostId, JobId, Micros, Placer, Seat, Text, WhyHere};
 
 /// What a job finds when it looks for a slot.
@@ -65,24 +64,20 @@ impl Placer {
         if self.queue_of(text).is_empty() {
             return;
         }
-        // Most jobs share one host list: once it is known to be full, the others need not look.
-        let mut full: Vec<(Arc<[Candidate]>, Look)> = Vec::new();
-        for id in self.queue_of(text).in_order() {
+        // Most jobs share one host list: once it is known to be full, the others need not look. Slots are only taken
+        // here, so what was full stays so.
+        let mut full = Vec::new();
+        let mut last = None;
+        while let Some(next) = self.queue_of(text).next_but(last, &full) {
+            last = Some(next);
+            let id = next.1;
             let look = self.where_to_look(id, text);
-            let state = &self.jobs[&id];
-            let list = &state.job.candidates;
-            let typical = state.tried.is_empty() && state.job.may_run_locally;
-            if typical
-                && full
-                    .iter()
-                    .any(|(known, how)| *how == look && Arc::ptr_eq(known, list))
-            {
-                continue;
-            }
             match self.choose(now, id, look) {
                 Choice::Slot { host, slot } => self.seat(now, id, host, slot, commands),
-                Choice::Full if typical => full.push((Arc::clone(list), look)),
-                Choice::Full => {}
+                Choice::Full => match self.jobs[&id].kind() {
+                    Kind::Own => {}
+                    kind => full.push(kind),
+                },
                 Choice::Nobody(why) if self.jobs[&id].job.may_run_locally => {
                     self.needs_local(now, id, why);
                 }
@@ -162,7 +157,7 @@ impl Placer {
             state.text = Text::Running;
             self.preprocessing += 1;
             self.fresh.remove(id, state.job.cost);
-            self.running.insert(id, state.job.cost);
+            self.running.insert(id, state.job.cost, state.kind());
             commands.push(Command::Preprocess { job: id });
         }
     }
