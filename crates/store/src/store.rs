@@ -122,6 +122,15 @@ impl Store {
         writer::put_file(&self.shared, function, file)
     }
 
+    /// Copies an open file in that is known to be this blob. Not read on the way if it is sealed
+    /// (`fcntl(2)`), so that nobody can have changed it since it became known; else it is hashed.
+    ///
+    /// # Errors
+    /// It is another blob; it cannot be read; no room; or what the file system says.
+    pub fn put_known(&self, digest: &Digest, file: &File) -> Result<(), StoreError> {
+        writer::put_known(&self.shared, digest, file)
+    }
+
     /// Opens a blob. `None` if it is missing.
     ///
     /// # Errors

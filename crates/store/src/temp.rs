@@ -87,6 +87,29 @@ impl Temp {
         Ok(())
     }
 
+    /// Becomes a copy of the first bytes of another file, made by the kernel.
+    pub(crate) fn copy(&mut self, source: &File, bytes: u64) -> Result<(), StoreError> {
+        use std::io::Seek;
+        self.reserve(bytes)?;
+        let path = temp_path(self.number);
+        self.shared.with_disk("write", &path, || {
+            // From the start again, if the disk was full in the middle.
+            (&self.file).rewind()?;
+            let mut at = 0;
+            while at < bytes {
+                let left = usize::try_from(bytes - at).unwrap_or(usize::MAX);
+                match rustix::fs::sendfile(&self.file, source, Some(&mut at), left) {
+                    Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+                    Ok(_) | Err(Errno::INTR) => {}
+                    Err(error) => return Err(error.into()),
+                }
+            }
+            Ok(())
+        })?;
+        self.written = bytes;
+        Ok(())
+    }
+
     /// Gives the file its place; from now on it stays. What it looks like then is what later uses
     /// compare with.
     pub(crate) fn keep(&mut self, name: &Name) -> Result<Stamp, StoreError> {

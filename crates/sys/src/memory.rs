@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io;
 
-use rustix::fs::MemfdFlags;
+use rustix::fs::{MemfdFlags, SealFlags};
 
 /// A new empty file in memory, closed on exec. The name shows in `/proc/PID/fd` only.
 ///
@@ -11,6 +11,34 @@ use rustix::fs::MemfdFlags;
 /// What `memfd_create` says.
 pub fn memory_file(name: &str) -> io::Result<File> {
     Ok(rustix::fs::memfd_create(name, MemfdFlags::CLOEXEC)?.into())
+}
+
+/// What keeps everybody, also those who have it open, from changing a file in memory.
+const UNCHANGEABLE: SealFlags = SealFlags::WRITE
+    .union(SealFlags::GROW)
+    .union(SealFlags::SHRINK);
+
+/// The same for a file that is going to be sealed.
+///
+/// # Errors
+/// What `memfd_create` says.
+pub fn sealable_file(name: &str) -> io::Result<File> {
+    let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
+    Ok(rustix::fs::memfd_create(name, flags)?.into())
+}
+
+/// From now on nobody can change what is in a [`sealable_file`].
+///
+/// # Errors
+/// It is another file, or somebody has it mapped for writing.
+pub fn seal(file: &File) -> io::Result<()> {
+    Ok(rustix::fs::fcntl_add_seals(file, UNCHANGEABLE)?)
+}
+
+/// Whether nobody can change what is in a file.
+#[must_use]
+pub fn is_sealed(file: &File) -> bool {
+    rustix::fs::fcntl_get_seals(file).is_ok_and(|seals| seals.contains(UNCHANGEABLE))
 }
 
 /// Heaps that all threads of a program share. One would be the smallest, and a lock that all of them wait for.
@@ -26,5 +54,35 @@ pub fn use_few_heaps() {
     {
         // SAFETY: sets a number of the allocator under its own lock. Without effect (0) everything works as well.
         let _is_set = unsafe { libc::mallopt(libc::M_ARENA_MAX, HEAPS_MAX) };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::os::unix::fs::FileExt;
+
+    use super::*;
+
+    #[test]
+    fn what_is_sealed_can_be_read_only() {
+        let mut file = sealable_file("test").unwrap();
+        file.write_all(b"bytes").unwrap();
+        assert!(!is_sealed(&file));
+        seal(&file).unwrap();
+        assert!(is_sealed(&file) && is_sealed(&file.try_clone().unwrap()));
+        assert!(file.write_all_at(b"x", 0).is_err() && file.write_all(b"x").is_err());
+        assert!(file.set_len(0).is_err());
+        let mut bytes = [0; 5];
+        file.read_exact_at(&mut bytes, 0).unwrap();
+        assert_eq!(&bytes, b"bytes");
+    }
+
+    #[test]
+    fn other_files_are_not_sealed() {
+        let file = memory_file("test").unwrap();
+        assert!(seal(&file).is_err() && !is_sealed(&file));
+        let disk = tempfile::tempfile().unwrap();
+        assert!(seal(&disk).is_err() && !is_sealed(&disk));
     }
 }

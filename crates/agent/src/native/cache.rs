@@ -155,11 +155,11 @@ impl Cache {
         let mut result = ActionResult::default();
         let path_of = |name: &OsStr| prepared.outputs.iter().find(|(_, known)| known == name);
         for large in &answer.large {
-            let put = self.store.put_file(self.function, &large.file);
-            let (Some((path, _)), Ok(digest)) = (path_of(&large.name), put) else {
+            let put = self.store.put_known(&large.digest, &large.file);
+            let (Some((path, _)), Ok(())) = (path_of(&large.name), put) else {
                 return;
             };
-            result.files.push(file(path, digest));
+            result.files.push(file(path, large.digest));
         }
         for (destination, bytes) in &answer.outputs {
             match destination {

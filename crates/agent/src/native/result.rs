@@ -10,6 +10,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use reapi::client::CallError;
 use reapi::{ActionResult, OutputText};
+use store::Digest;
 use wire::{Destination, OutputFile};
 
 use super::prepare::Prepared;
@@ -36,7 +37,7 @@ pub(crate) struct LargeOutput {
     /// As the user names it.
     pub(crate) name: OsString,
     pub(crate) file: Arc<File>,
-    pub(crate) len: u64,
+    pub(crate) digest: Digest,
 }
 
 /// A result with all its bytes here.
@@ -103,18 +104,20 @@ async fn fetch_large(
             text: error.to_string(),
         })
     };
-    let mut file = sys::memory_file("output").map_err(no_room)?;
+    let mut file = sys::sealable_file("output").map_err(no_room)?;
     if output.contents.len() as u64 == digest.size_bytes {
         file.write_all(&output.contents).map_err(no_room)?;
     } else {
         worker
             .fetch_to(&digest, |piece| file.write_all(piece))
             .await?;
+        // It is what its digest says, and stays so: whoever keeps it need not hash it again.
+        sys::seal(&file).map_err(no_room)?;
     }
     Ok(LargeOutput {
         name,
         file: Arc::new(file),
-        len: digest.size_bytes,
+        digest,
     })
 }
 
@@ -192,7 +195,7 @@ impl Answer {
         for large in &self.large {
             outputs.push(OutputFile {
                 destination: Destination::File(large.name.clone()),
-                len: large.len,
+                len: large.digest.size_bytes,
             });
             files.push(large.file.try_clone()?);
         }
@@ -211,7 +214,9 @@ impl Answer {
     /// Bytes of all outputs.
     pub(crate) fn len(&self) -> u64 {
         let small = self.outputs.iter().map(|(_, bytes)| bytes.len() as u64);
-        small.chain(self.large.iter().map(|large| large.len)).sum()
+        small
+            .chain(self.large.iter().map(|large| large.digest.size_bytes))
+            .sum()
     }
 
     /// Whether the main output is among the files.

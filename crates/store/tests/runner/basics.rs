@@ -98,6 +98,30 @@ fn open_files_are_copied_in_from_their_start() {
 }
 
 #[test]
+fn what_is_known_is_believed_only_where_nobody_can_have_changed_it() {
+    let temp = tempfile::tempdir().unwrap();
+    let store = open(temp.path());
+    let bytes = vec![3; 1_000_000];
+    let function = DigestFunction::Sha256;
+    let (right, other) = (Digest::of(function, &bytes), Digest::of(function, b"other"));
+    let mut open_to_all = tempfile::tempfile().unwrap();
+    open_to_all.write_all(&bytes).unwrap();
+    let wrong = store.put_known(&other, &open_to_all).unwrap_err();
+    assert!(matches!(wrong, StoreError::WrongHash { .. }), "{wrong}");
+    assert!(store.open_blob(&other).unwrap().is_none());
+    let mut sealed = sys::sealable_file("test").unwrap();
+    sealed.write_all(&bytes).unwrap();
+    sys::seal(&sealed).unwrap();
+    // The length does not fit, so it cannot be that.
+    assert!(store.put_known(&other, &sealed).is_err());
+    for file in [&sealed, &open_to_all] {
+        store.put_known(&right, file).unwrap();
+        assert_eq!(store.read(&right, u64::MAX).unwrap(), Some(bytes.clone()));
+    }
+    assert_eq!(store.stats().writing_bytes, 0);
+}
+
+#[test]
 fn links_are_the_stores_inodes_and_read_only() {
     let temp = tempfile::tempdir().unwrap();
     let store = open(temp.path());
