@@ -4,6 +4,7 @@ use std::fs;
 use std::io::{Read, Write};
 use std::os::unix::fs::MetadataExt;
 
+use rustix::fs::SealFlags;
 use store::{Digest, DigestFunction, LinkOutcome, StoreError};
 
 use crate::{open, sha};
@@ -109,9 +110,11 @@ fn what_is_known_is_believed_only_where_nobody_can_have_changed_it() {
     let wrong = store.put_known(&other, &open_to_all).unwrap_err();
     assert!(matches!(wrong, StoreError::WrongHash { .. }), "{wrong}");
     assert!(store.open_blob(&other).unwrap().is_none());
-    let mut sealed = sys::sealable_file("test").unwrap();
+    let flags = rustix::fs::MemfdFlags::ALLOW_SEALING;
+    let mut sealed = std::fs::File::from(rustix::fs::memfd_create("test", flags).unwrap());
     sealed.write_all(&bytes).unwrap();
-    sys::seal(&sealed).unwrap();
+    let seals = SealFlags::WRITE | SealFlags::GROW | SealFlags::SHRINK;
+    rustix::fs::fcntl_add_seals(&sealed, seals).unwrap();
     // The length does not fit, so it cannot be that.
     assert!(store.put_known(&other, &sealed).is_err());
     for file in [&sealed, &open_to_all] {
