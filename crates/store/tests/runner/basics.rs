@@ -111,7 +111,7 @@ fn what_is_known_is_believed_only_where_nobody_can_have_changed_it() {
     assert!(matches!(wrong, StoreError::WrongHash { .. }), "{wrong}");
     assert!(store.open_blob(&other).unwrap().is_none());
     let flags = rustix::fs::MemfdFlags::ALLOW_SEALING;
-    let mut sealed = std::fs::File::from(rustix::fs::memfd_create("test", flags).unwrap());
+    let mut sealed = fs::File::from(rustix::fs::memfd_create("test", flags).unwrap());
     sealed.write_all(&bytes).unwrap();
     let seals = SealFlags::WRITE | SealFlags::GROW | SealFlags::SHRINK;
     rustix::fs::fcntl_add_seals(&sealed, seals).unwrap();
