@@ -52,7 +52,8 @@ pub(super) fn programs() -> Vec<PathBuf> {
 /// How to get it.
 pub(super) fn how_to_get() -> String {
     format!(
-        "apt-get install bubblewrap; cargo install sccache --locked --features dist-client,dist-server --root {}",
+        "apt-get install bubblewrap; \
+         cargo install sccache --locked --no-default-features --features dist-client,dist-server --root {}",
         dir().display()
     )
 }
