@@ -205,8 +205,11 @@ impl Tree {
         let (found, holds) = match parent {
             Some(parent) if is_nowhere || is_still_absent => {
                 let above = self.nodes[parent.0 as usize].era;
-                let holds_in_era = above == era && era != NO_ERA;
-                let holds = [Holds::WhileSame, Holds::InEra][usize::from(holds_in_era)];
+                let holds = if above == era && era != NO_ERA {
+                    Holds::InEra
+                } else {
+                    Holds::WhileSame
+                };
                 (Found::Absent, holds)
             }
             _ => files.look(&self.nodes[node.0 as usize].path),

@@ -3,13 +3,16 @@
 //! An event is there to be read before the call returns that made the change. So while there is no news, nothing has
 //! been created, deleted, renamed, written or given other permissions in a watched directory, by anybody who has
 //! finished. Not told are: writing through a mapping (`mmap`), changes by other machines, and changes of a file through
-//! a name that it has in another directory.
+//! a name that it has in another directory, be it a link or the place that it is mounted from.
 
+use std::collections::HashSet;
+use std::ffi::OsString;
 use std::fs::File;
-use std::io;
+use std::io::{self, Read};
 use std::mem::MaybeUninit;
 use std::os::fd::OwnedFd;
-use std::path::Path;
+use std::os::unix::ffi::OsStringExt;
+use std::path::{Path, PathBuf};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::inotify::{self, CreateFlags, ReadFlags, WatchFlags};
@@ -49,6 +52,8 @@ pub struct DirWatch {
     events: OwnedFd,
     /// Becomes urgent to read when something is mounted, which hides what is watched (`proc_pid_mountinfo(5)`).
     mounts: File,
+    /// Everything that something is mounted on.
+    mounted: HashSet<PathBuf>,
 }
 
 impl DirWatch {
@@ -57,10 +62,22 @@ impl DirWatch {
     /// # Errors
     /// The user has too many of these already, or `/proc` is missing.
     pub fn new() -> io::Result<Self> {
+        let mut mounts = File::open("/proc/self/mountinfo")?;
+        let mut list = Vec::new();
+        // What is mounted from now on is news.
+        mounts.read_to_end(&mut list)?;
         Ok(Self {
             events: inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK)?,
-            mounts: File::open("/proc/self/mountinfo")?,
+            mounts,
+            mounted: mount_points(&list),
         })
+    }
+
+    /// Whether something is mounted on a path. A file that is mounted there belongs to another directory, which is told
+    /// of its changes.
+    #[must_use]
+    pub fn is_mounted(&self, path: &Path) -> bool {
+        self.mounted.contains(path)
     }
 
     /// Watches a directory: what is in it by name, and itself. What is seen of it after this call holds while there is
@@ -121,6 +138,34 @@ impl DirWatch {
             }
         }
     }
+}
+
+/// The fifth word of each line (`proc_pid_mountinfo(5)`).
+fn mount_points(list: &[u8]) -> HashSet<PathBuf> {
+    let lines = list.split(|&byte| byte == b'\n');
+    let words = lines.filter_map(|line| line.split(|&byte| byte == b' ').nth(4));
+    words.map(|word| PathBuf::from(plain(word))).collect()
+}
+
+/// Blanks and the like are written there as `\040`.
+fn plain(word: &[u8]) -> OsString {
+    let mut plain = Vec::with_capacity(word.len());
+    let mut rest = word;
+    while let Some((&byte, behind)) = rest.split_first() {
+        let digits = behind.get(..3).and_then(|it| std::str::from_utf8(it).ok());
+        let code = digits.and_then(|digits| u8::from_str_radix(digits, 8).ok());
+        match code.filter(|_| byte == b'\\') {
+            Some(code) => {
+                plain.push(code);
+                rest = &behind[3..];
+            }
+            None => {
+                plain.push(byte);
+                rest = behind;
+            }
+        }
+    }
+    OsString::from_vec(plain)
 }
 
 #[cfg(test)]
@@ -194,5 +239,16 @@ mod tests {
         for path in [at("l"), at("f"), at("no"), "/proc/self".into()] {
             assert!(watch.add(&path).is_err(), "{}", path.display());
         }
+    }
+
+    #[test]
+    fn mount_points_are_read_as_they_are_called() {
+        let list = b"36 35 98:0 /mnt1 / rw,noatime - ext3 /dev/root rw\n\
+                     37 36 0:5 /x /a\\040b\\134c rw - tmpfs none rw\n";
+        let expect = ["/", "/a b\\c"].map(PathBuf::from);
+        assert_eq!(mount_points(list), HashSet::from(expect));
+        let watch = DirWatch::new().unwrap();
+        assert!(watch.is_mounted(Path::new("/proc")));
+        assert!(!watch.is_mounted(Path::new("/proc/self")));
     }
 }

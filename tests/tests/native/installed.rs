@@ -61,6 +61,14 @@ const CHANGES: &[(&str, &str)] = &[
            mount --bind out $here"#,
     ),
     ("unmounted", "umount $here"),
+    (
+        "file mounted",
+        r#"echo '#define PART "file"' > out/p.h; mount --bind out/p.h $here/farcc_part/part.h"#,
+    ),
+    (
+        "file written where it is mounted from",
+        r#"echo '#define PART "same"' > out/p.h"#,
+    ),
 ];
 
 #[test]
@@ -79,7 +87,7 @@ fn every_change_of_an_installed_header_is_seen() {
     workspace.write("a.c", SOURCE);
     let mut script = PREPARE.to_owned();
     for (name, change) in CHANGES {
-        script.push_str(&format!("{change}\ncheck {name}\n"));
+        script.push_str(&format!("{change}\ncheck '{name}'\n"));
     }
     let mut command = workspace.command("/usr/bin/unshare");
     command.args(options).args(["sh", "-c", &script]);

@@ -93,6 +93,12 @@ impl Watched {
         is_watched
     }
 
+    /// Whether a file has one name, by which all changes are told.
+    fn has_one_name(&self, path: &Path, meta: &Metadata) -> bool {
+        let watch = self.watch.as_ref();
+        meta.nlink() == 1 && watch.is_some_and(|watch| !watch.is_mounted(path))
+    }
+
     fn add(&self, dir: &Path) -> bool {
         let watch = self.watch.as_ref();
         watch.is_some_and(|watch| watch.add(dir).is_ok())
@@ -122,13 +128,15 @@ impl WatchedDisk<'_> {
         }
         let (found, holds) = match &seen {
             // Another name may be used to change it.
-            Ok(meta) if meta.is_file() && meta.nlink() > 1 => return None,
+            Ok(meta) if meta.is_file() && !self.watched.has_one_name(path, meta) => return None,
             Ok(meta) if meta.is_file() || meta.is_dir() => self.disk.found(meta),
             Err(error) if super::disk::is_absent(error.kind()) => (Found::Absent, Holds::WhileSame),
             _ => return None,
         };
-        let in_era = [holds, Holds::InEra][usize::from(holds == Holds::WhileSame)];
-        Some((found, in_era))
+        match holds {
+            Holds::WhileSame => Some((found, Holds::InEra)),
+            holds => Some((found, holds)),
+        }
     }
 }
 
