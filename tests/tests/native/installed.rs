@@ -10,13 +10,15 @@ const SOURCE: &str = "#include <farcc_part/part.h>\n#include <string.h>\n\
                       #if __has_include(<farcc_more.h>)\n#include <farcc_more.h>\n#endif\n\
                       const char *words[] = {PART, MORE};\n";
 
-/// `/usr/local/include` with nothing but what is put there. Each change is compiled twice, so that the second compile
-/// meets headers that are old enough to be relied upon, and then here.
+/// `/usr/local/include` with nothing but what is put there. Each change is compiled twice, the second time when
+/// the header is old enough to be relied upon, and then here.
 const PREPARE: &str = r#"
 set -e
 here=/usr/local/include
 check() {
     distcc gcc -g -DMORE='""' -c a.c -o out/first.o
+    changed=$(stat -c %.9Z $here/farcc_part/part.h | tr -d .)
+    while [ $(($(date +%s%N) - changed)) -lt 100000000 ]; do :; done
     distcc gcc -g -DMORE='""' -c a.c -o out/second.o
     gcc -g -DMORE='""' -c a.c -o out/local.o
     cmp out/first.o out/local.o && cmp out/second.o out/local.o && echo "$1 ok"
