@@ -36,6 +36,8 @@ pub(crate) struct Ask {
     pub(crate) more: Vec<String>,
     /// Another compiler than the one of the database.
     compiler: Option<String>,
+    /// Both sides are told a seed from the start, for options with which GCC makes something else each time.
+    seeded: bool,
 }
 
 /// Compares all units, or a sample of them.
@@ -54,7 +56,7 @@ pub(crate) fn run(words: &[&str]) -> Result<(), String> {
     for line in differences.iter().take(SHOWN_MAX) {
         println!("{line}");
     }
-    if totals.random > 0 {
+    if totals.random > 0 && !ask.seeded {
         println!(
             "{} units come out differently each time here; they were compared with one -frandom-seed, and without the \
              number of their .dwo file",
@@ -86,6 +88,7 @@ pub(crate) fn read(words: &[&str]) -> Result<Ask, String> {
                 let text = value()?;
                 ask.sample = Some(text.parse().map_err(|_| format!("{text} is no number"))?);
             }
+            "--seed" => ask.seeded = true,
             "--compiler" => ask.compiler = Some((*value()?).to_owned()),
             "--add" => ask.more.extend(value()?.split(' ').map(str::to_owned)),
             path if ask.database.as_os_str().is_empty() && !path.starts_with('-') => {
@@ -167,7 +170,8 @@ fn compare_all(ask: &Ask, units: &[Unit]) -> Result<(Totals, Vec<String>), Strin
         for _ in 0..AT_ONCE {
             scope.spawn(|| {
                 while let Some(unit) = units.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    let pair = Pair::compile(&workspace, unit, ask.compiler.as_deref(), &ask.more);
+                    let compiler = ask.compiler.as_deref();
+                    let pair = Pair::compile(&workspace, unit, compiler, &ask.more, ask.seeded);
                     let mut done = done
                         .lock()
                         .unwrap_or_else(std::sync::PoisonError::into_inner);

@@ -24,6 +24,12 @@ pub(super) enum Difference {
     Messages(String),
 }
 
+impl Difference {
+    fn is_about_messages(&self) -> bool {
+        matches!(self, Self::Messages(_))
+    }
+}
+
 impl fmt::Display for Difference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -79,79 +85,121 @@ fn is_of_dwo_id(difference: &Difference, here: &[Difference]) -> bool {
     })
 }
 
-/// What the second compile of a unit is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Second {
-    Distcc,
-    /// The compiler again.
-    Here,
-}
-
 /// Files by path; those that are not there are not in it.
 type Files = BTreeMap<PathBuf, Vec<u8>>;
 
 impl Pair {
     /// Compiles a unit here, then through `distcc`, and compares. Where the compiler makes something else each time,
-    /// both are told a seed and compared again.
+    /// both are told a seed and compared again; with `seeded`, from the start.
     pub(super) fn compile(
         workspace: &Workspace,
         unit: &Unit,
         compiler: Option<&str>,
         more: &[String],
+        seeded: bool,
     ) -> Result<Self, String> {
-        let plain = Self::once(workspace, unit, compiler, more, Second::Distcc)?;
-        if !plain.files_differ() {
-            return Ok(plain);
+        let with_seed = [more, &[SEED.to_owned()]].concat();
+        if !seeded {
+            let compile = Compile::new(workspace, unit, compiler, more);
+            let (plain, here) = compile.both_ways()?;
+            if !plain.files_differ() || !compile.differs_here(&here)? {
+                return Ok(plain);
+            }
         }
-        let here = Self::once(workspace, unit, compiler, more, Second::Here)?;
-        if !here.files_differ() {
-            return Ok(plain);
-        }
-        let seeded = [more, &[SEED.to_owned()]].concat();
-        let mut again = Self::once(workspace, unit, compiler, &seeded, Second::Distcc)?;
-        if again.files_differ() {
-            let here = Self::once(workspace, unit, compiler, &seeded, Second::Here)?;
-            again
-                .differences
-                .retain(|it| !is_of_dwo_id(it, &here.differences));
+        let compile = Compile::new(workspace, unit, compiler, &with_seed);
+        let (mut pair, here) = compile.both_ways()?;
+        if pair.files_differ() {
+            let again = compile.again(&here)?;
+            pair.differences.retain(|it| !is_of_dwo_id(it, &again));
         }
         Ok(Self {
             is_random: true,
-            ..again
+            ..pair
         })
     }
 
-    fn once(
-        workspace: &Workspace,
-        unit: &Unit,
+    pub(super) fn files_differ(&self) -> bool {
+        self.differences.iter().any(|it| !it.is_about_messages())
+    }
+
+    pub(super) fn messages_differ(&self) -> bool {
+        self.differences.iter().any(Difference::is_about_messages)
+    }
+}
+
+/// One command line of a unit.
+struct Compile<'a> {
+    workspace: &'a Workspace,
+    compiler: OsString,
+    args: Vec<OsString>,
+    cwd: &'a Path,
+    outputs: Vec<PathBuf>,
+}
+
+/// What a compile of this machine's wrote and said.
+struct Here {
+    files: Files,
+    ran: Ran,
+    /// When what was there before was written.
+    before: BTreeMap<PathBuf, SystemTime>,
+}
+
+impl<'a> Compile<'a> {
+    fn new(
+        workspace: &'a Workspace,
+        unit: &'a Unit,
         compiler: Option<&str>,
         more: &[String],
-        second: Second,
-    ) -> Result<Self, String> {
+    ) -> Self {
         let compiler = compiler.map_or_else(|| unit.compiler.clone(), OsString::from);
-        let args: Vec<OsString> = unit
-            .args
-            .iter()
-            .cloned()
-            .chain(more.iter().map(OsString::from))
-            .collect();
+        let more = more.iter().map(OsString::from);
+        let args: Vec<OsString> = unit.args.iter().cloned().chain(more).collect();
         let mut read = |name: &std::ffi::OsStr| fs::read(unit.cwd.join(name)).ok();
         let it = cmdline::parse(&args, Driver::guess(&[&compiler]), &mut read);
-        let outputs = possible_outputs(&it, &unit.cwd);
+        Self {
+            workspace,
+            compiler,
+            args,
+            cwd: &unit.cwd,
+            outputs: possible_outputs(&it, &unit.cwd),
+        }
+    }
 
-        let before = times(&outputs);
-        let local = run(workspace, &compiler, &args, &unit.cwd, None)?;
-        let written: BTreeSet<PathBuf> = times(&outputs)
+    /// By the compiler, then through `distcc`.
+    fn both_ways(&self) -> Result<(Pair, Here), String> {
+        let before = times(&self.outputs);
+        let ran = self.run(None)?;
+        let written = times(&self.outputs)
             .into_iter()
             .filter(|(path, time)| before.get(path) != Some(time))
             .map(|(path, _)| path)
             .collect();
-        let ours = take(&written);
-        let distcc = programs::distcc().into_os_string();
-        let launcher = (second == Second::Distcc).then_some(&distcc);
-        let remote = run(workspace, &compiler, &args, &unit.cwd, launcher)?;
-        let theirs = read_all(&outputs, &before, &written);
+        let files = take(&written);
+        let here = Here { files, ran, before };
+        let remote = self.run(Some(programs::distcc().into_os_string()))?;
+        let pair = Pair {
+            pid: remote.pid,
+            is_random: false,
+            differences: self.compare(&here, &remote),
+        };
+        Ok((pair, here))
+    }
 
+    /// What differs if the compiler of this machine does it again.
+    fn again(&self, here: &Here) -> Result<Vec<Difference>, String> {
+        let again = self.run(None)?;
+        Ok(self.compare(here, &again))
+    }
+
+    /// Whether the compiler of this machine makes other files each time.
+    fn differs_here(&self, here: &Here) -> Result<bool, String> {
+        Ok(self.again(here)?.iter().any(|it| !it.is_about_messages()))
+    }
+
+    /// Compares with what was written and said just now.
+    fn compare(&self, here: &Here, there: &Ran) -> Vec<Difference> {
+        let theirs = read_all(&self.outputs, &here.before, &here.files);
+        let ours = &here.files;
         let mut differences = Vec::new();
         let all: BTreeSet<&PathBuf> = ours.keys().chain(theirs.keys()).collect();
         for path in all {
@@ -160,11 +208,11 @@ impl Pair {
                 differences.push(Difference::File(path.clone(), span));
             }
         }
-        if local.output.status.code() != remote.output.status.code() {
-            let text = format!("{} and {}", local.output.status, remote.output.status);
+        let (here, there) = (&here.ran.output, &there.output);
+        if here.status.code() != there.status.code() {
+            let text = format!("{} and {}", here.status, there.status);
             differences.push(Difference::Code(text));
         }
-        let (here, there) = (&local.output, &remote.output);
         if (&here.stdout, &here.stderr) != (&there.stdout, &there.stderr) {
             let text = format!(
                 "--- here\n{}--- there\n{}",
@@ -173,21 +221,30 @@ impl Pair {
             );
             differences.push(Difference::Messages(text));
         }
-        Ok(Self {
-            pid: remote.pid,
-            is_random: false,
-            differences,
-        })
+        differences
     }
 
-    pub(super) fn files_differ(&self) -> bool {
-        let is_about_messages = |it: &Difference| matches!(it, Difference::Messages(_));
-        self.differences.iter().any(|it| !is_about_messages(it))
-    }
-
-    pub(super) fn messages_differ(&self) -> bool {
-        let is_about_messages = |it: &Difference| matches!(it, Difference::Messages(_));
-        self.differences.iter().any(is_about_messages)
+    fn run(&self, launcher: Option<OsString>) -> Result<Ran, String> {
+        let compiler = &self.compiler;
+        let failed =
+            |error: std::io::Error| format!("{} does not run: {error}", compiler.display());
+        let mut command: Command = self
+            .workspace
+            .command(launcher.as_ref().unwrap_or(compiler));
+        if launcher.is_some() {
+            command.arg(compiler);
+        }
+        let child = command
+            .args(&self.args)
+            .current_dir(self.cwd)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .map_err(failed)?;
+        let pid = child.id();
+        let output = child.wait_with_output().map_err(failed)?;
+        Ok(Ran { pid, output })
     }
 }
 
@@ -217,14 +274,10 @@ fn take(paths: &BTreeSet<PathBuf>) -> Files {
 }
 
 /// What is there now that was written: by the first compile, or by the second alone.
-fn read_all(
-    outputs: &[PathBuf],
-    before: &BTreeMap<PathBuf, SystemTime>,
-    written: &BTreeSet<PathBuf>,
-) -> Files {
+fn read_all(outputs: &[PathBuf], before: &BTreeMap<PathBuf, SystemTime>, written: &Files) -> Files {
     let now = times(outputs);
     let is_written = |path: &PathBuf, time: &SystemTime| {
-        written.contains(path) || before.get(path) != Some(time)
+        written.contains_key(path) || before.get(path) != Some(time)
     };
     let written = now.iter().filter(|(path, time)| is_written(path, time));
     written
@@ -235,31 +288,6 @@ fn read_all(
 struct Ran {
     pid: u32,
     output: Output,
-}
-
-fn run(
-    workspace: &Workspace,
-    compiler: &OsString,
-    args: &[OsString],
-    cwd: &Path,
-    launcher: Option<&OsString>,
-) -> Result<Ran, String> {
-    let failed = |error: std::io::Error| format!("{} does not run: {error}", compiler.display());
-    let mut command: Command = workspace.command(launcher.unwrap_or(compiler));
-    if launcher.is_some() {
-        command.arg(compiler);
-    }
-    let child = command
-        .args(args)
-        .current_dir(cwd)
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .map_err(failed)?;
-    let pid = child.id();
-    let output = child.wait_with_output().map_err(failed)?;
-    Ok(Ran { pid, output })
 }
 
 #[cfg(test)]
