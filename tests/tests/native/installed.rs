@@ -1,4 +1,8 @@
 //! Installed headers, of which the kernel tells changes: every kind of change is seen by the next compile.
+//!
+//! A change shows something only if what was there before is relied upon without another look. So there are two
+//! compiles before each: one that sees what the last change has left, and one when that is old enough. Where the
+//! directories cannot be watched (`/` is an overlay, say), headers are looked at each time, and this shows nothing.
 
 use std::process::Command;
 
@@ -11,15 +15,17 @@ const SOURCE: &str = "#include <farcc_part/part.h>\n#include <string.h>\n\
                       const char *words[] = {PART, MORE};\n";
 
 /// `/usr/local/include` with nothing but what is put there. Each change is compiled twice, the second time when
-/// the header is old enough to be relied upon, and then here.
+/// all that the first has read is old enough to be relied upon, and then here. The first argument is the client: by its
+/// name alone, `PATH` leads to another distcc.
 const PREPARE: &str = r#"
 set -e
+distcc=$1
 here=/usr/local/include
 check() {
-    distcc gcc -g -DMORE='""' -c a.c -o out/first.o
-    changed=$(stat -c %.9Z $here/farcc_part/part.h | tr -d .)
-    while [ $(($(date +%s%N) - changed)) -lt 100000000 ]; do :; done
-    distcc gcc -g -DMORE='""' -c a.c -o out/second.o
+    "$distcc" gcc -g -DMORE='""' -c a.c -o out/first.o
+    made=$(stat -c %.9Z out/first.o | tr -d .)
+    while [ $(($(date +%s%N) - made)) -lt 100000000 ]; do :; done
+    "$distcc" gcc -g -DMORE='""' -c a.c -o out/second.o
     gcc -g -DMORE='""' -c a.c -o out/local.o
     cmp out/first.o out/local.o && cmp out/second.o out/local.o && echo "$1 ok"
 }
@@ -54,22 +60,38 @@ const CHANGES: &[(&str, &str)] = &[
     ),
     (
         "shadowed",
-        r#"printf '#include_next <string.h>\n#undef MORE\n#define MORE "string"\n' > $here/string.h"#,
+        r#"printf '#include_next <string.h>\n#undef PART\n#define PART "string"\n' > $here/string.h"#,
     ),
-    ("vanished", "rm $here/farcc_more.h $here/string.h"),
+    ("not shadowed", "rm $here/string.h"),
+    ("vanished", "rm $here/farcc_more.h"),
+    (
+        "linked",
+        r#"mkdir $here/unseen; echo '#define PART "linked"' > $here/unseen/other.h
+           ln -f $here/unseen/other.h $here/farcc_part/part.h"#,
+    ),
+    (
+        "written by its other name",
+        r#"echo '#define PART "other"' > $here/unseen/other.h"#,
+    ),
+    // So that what is to come is of a header that is relied upon.
+    ("of one name again", "rm $here/unseen/other.h"),
     (
         "mounted",
-        r#"cp -r $here/farcc_part out/; echo '#define PART "over"' > out/farcc_part/part.h
-           mount --bind out $here"#,
+        r#"mkdir over; cp -r $here/farcc_part over/; echo '#define PART "over"' > over/farcc_part/part.h
+           mount --bind over $here"#,
+    ),
+    (
+        "written where it is mounted from",
+        r#"echo '#define PART "from"' > over/farcc_part/part.h"#,
     ),
     ("unmounted", "umount $here"),
     (
         "file mounted",
-        r#"echo '#define PART "file"' > out/p.h; mount --bind out/p.h $here/farcc_part/part.h"#,
+        r#"echo '#define PART "file"' > p.h; mount --bind p.h $here/farcc_part/part.h"#,
     ),
     (
         "file written where it is mounted from",
-        r#"echo '#define PART "same"' > out/p.h"#,
+        r#"echo '#define PART "same"' > p.h"#,
     ),
 ];
 
@@ -92,12 +114,19 @@ fn every_change_of_an_installed_header_is_seen() {
         script.push_str(&format!("{change}\ncheck '{name}'\n"));
     }
     let mut command = workspace.command("/usr/bin/unshare");
-    command.args(options).args(["sh", "-c", &script]);
+    command.args(options).args(["sh", "-c", &script, "sh"]);
+    command.arg(programs::distcc());
     let outcome = run(command.env("DISTCC_VERBOSE", "1"));
     for name in CHANGES.iter().map(|(name, _)| name) {
-        let line = format!("{name} ok\n");
-        assert!(outcome.stdout.contains(&line), "{name}: {outcome:#?}");
+        let ok = format!("{name} ok");
+        assert!(
+            outcome.stdout.lines().any(|line| line == ok),
+            "{name}: {outcome:#?}"
+        );
     }
-    let remote = outcome.stderr.matches(" completed ok").count();
-    assert_eq!(remote, 2 * (CHANGES.len() + 1), "{outcome:#?}");
+    let lines = outcome.stderr.lines();
+    let remote = lines.filter(|line| line.contains("(farcc)") && line.ends_with(" completed ok"));
+    assert_eq!(remote.count(), 2 * (CHANGES.len() + 1), "{outcome:#?}");
+    // What looks at the headers again would hide that a change was not seen.
+    assert!(!outcome.stderr.contains("preprocessed"), "{outcome:#?}");
 }

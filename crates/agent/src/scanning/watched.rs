@@ -93,7 +93,8 @@ impl Watched {
         is_watched
     }
 
-    /// Whether a file has one name, by which all changes are told.
+    /// Whether a file has one name, by which all changes are told. Something mounted on it later is news; a link that is
+    /// made later, in a directory that is not watched, is not.
     fn has_one_name(&self, path: &Path, meta: &Metadata) -> bool {
         let watch = self.watch.as_ref();
         meta.nlink() == 1 && watch.is_some_and(|watch| !watch.is_mounted(path))
