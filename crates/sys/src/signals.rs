@@ -7,6 +7,9 @@ use std::time::{Duration, Instant};
 /// Signals by which a user or `make` ends a compile.
 const ENDING: [i32; 3] = [libc::SIGINT, libc::SIGTERM, libc::SIGHUP];
 
+/// Longer times are cut: 68 years.
+const SECONDS_MAX: i32 = i32::MAX;
+
 static CHILD_PID: AtomicI32 = AtomicI32::new(0);
 
 /// Interrupts blocking system calls of the thread that made it with `EINTR` once its time is
@@ -72,7 +75,8 @@ fn thread_timer(signal: i32) -> io::Result<libc::timer_t> {
 
 fn timespec(duration: Duration) -> libc::timespec {
     libc::timespec {
-        tv_sec: libc::time_t::try_from(duration.as_secs()).unwrap_or(libc::time_t::MAX),
+        // How wide this is depends on the C library.
+        tv_sec: duration.as_secs().try_into().unwrap_or(SECONDS_MAX.into()),
         tv_nsec: duration.subsec_nanos().into(),
     }
 }

@@ -72,13 +72,18 @@ pub(crate) fn use_release_programs() -> Result<(), String> {
 
 /// Builds the programs as people install them; the directory they are in.
 ///
-/// The client program starts once for each compile, and a third of what that costs is the loading of shared libraries.
-/// So it gets none, where the C library can be linked into it; the agent and the server need the shared one, which looks
-/// up names of hosts in ways that a machine's owner chooses (nsswitch.conf(5)).
+/// The client program starts once for each compile, and most of what that costs is the start of the C library: shared
+/// ones are loaded and relocated, and glibc asks the processor about its caches in some seventy instructions, each of
+/// which a virtual machine takes ten microseconds for. musl does neither. So it is linked into the program where Rust
+/// has it, else glibc, else glibc is shared. The agent and the server need the shared one, which looks up names of hosts
+/// in ways that a machine's owner chooses (nsswitch.conf(5)).
 pub(crate) fn build_for_use() -> Result<PathBuf, String> {
     let shared = build_programs(Profile::Release)?;
     let dir = target_dir()?.join("dist");
-    let shim = match build_static_shim() {
+    let shim = match build_quick_shim().or_else(|why| {
+        println!("distcc starts slower: {why}");
+        build_shim_with_glibc()
+    }) {
         Ok(shim) => shim,
         Err(why) => {
             println!("distcc gets shared libraries, and starts slower: {why}");
@@ -97,34 +102,84 @@ pub(crate) fn build_for_use() -> Result<PathBuf, String> {
     Ok(dir)
 }
 
-/// Builds `distcc` with the C library in it.
-fn build_static_shim() -> Result<PathBuf, String> {
-    let host = host()?;
-    let target = target_dir()?.join("static");
+/// Has rustup install what the quickest `distcc` is linked with. Without rustup, and where it cannot be had, `distcc`
+/// works as well.
+pub(crate) fn install_quick_library() -> Result<(), String> {
+    let target = quick_target()?;
+    if has_library(&target) {
+        println!("nothing is missing");
+        return Ok(());
+    }
+    let installed = Command::new("rustup")
+        .args(["target", "add", &target])
+        .status();
+    if !installed.is_ok_and(|status| status.success()) {
+        println!("{target} cannot be had; distcc gets the C library of this system");
+    }
+    Ok(())
+}
+
+/// Builds `distcc` with musl in it.
+fn build_quick_shim() -> Result<PathBuf, String> {
+    let target = quick_target()?;
+    if !has_library(&target) {
+        return Err(format!(
+            "Rust has no library for {target} here (rustup target add {target})"
+        ));
+    }
+    build_static_shim(&target)
+}
+
+/// Builds `distcc` with this system's C library in it.
+pub(crate) fn build_shim_with_glibc() -> Result<PathBuf, String> {
+    build_static_shim(&host()?)
+}
+
+fn build_static_shim(target: &str) -> Result<PathBuf, String> {
+    let dir = target_dir()?.join("static");
     let mut flags = std::env::var("RUSTFLAGS").unwrap_or_default();
     flags.push_str(STATIC_FLAGS);
     let status = cargo(&["build", "--release", "--package", "shim"])
-        .args(["--target", &host, "--target-dir"])
-        .arg(&target)
+        .args(["--target", target, "--target-dir"])
+        .arg(&dir)
         .env("RUSTFLAGS", flags)
         .status()
         .map_err(|error| format!("cannot run cargo: {error}"))?;
     if !status.success() {
-        return Err("the C library cannot be linked into it".into());
+        return Err(format!("it cannot be built for {target}"));
     }
-    Ok(target.join(host).join("release").join("distcc"))
+    Ok(dir.join(target).join("release").join("distcc"))
+}
+
+/// This machine with musl as its C library.
+fn quick_target() -> Result<String, String> {
+    let host = host()?;
+    match host.strip_suffix("-gnu") {
+        Some(machine) => Ok(format!("{machine}-musl")),
+        None => Err(format!("{host} is linked with what it has")),
+    }
+}
+
+/// Whether Rust's own library is there for a target.
+fn has_library(target: &str) -> bool {
+    let dir = rustc(&["--print", "target-libdir", "--target", target]);
+    dir.is_ok_and(|dir| Path::new(dir.trim()).is_dir())
 }
 
 /// This machine as the compiler names it.
 fn host() -> Result<String, String> {
-    let output = Command::new(std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into()))
-        .arg("-vV")
-        .output()
-        .map_err(|error| format!("cannot run rustc: {error}"))?;
-    let text = String::from_utf8_lossy(&output.stdout);
+    let text = rustc(&["-vV"])?;
     let line = text.lines().find_map(|line| line.strip_prefix("host: "));
     line.map(str::to_owned)
         .ok_or_else(|| "rustc does not say for which machine it compiles".into())
+}
+
+fn rustc(args: &[&str]) -> Result<String, String> {
+    let output = Command::new(std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into()))
+        .args(args)
+        .output()
+        .map_err(|error| format!("cannot run rustc: {error}"))?;
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
 /// Builds the programs for tests and makes them the ones that [`e2e`] works with.

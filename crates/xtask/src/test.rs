@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 
 use e2e::programs::{BIN_VARIABLE, MISSING_VARIABLE};
 
-use crate::cargo::{Profile, build_programs, cargo};
+use crate::cargo::{Profile, build_for_use, build_programs, cargo, install_quick_library};
 use crate::steps::Steps;
 use crate::{bench, foreign, packages, tidy};
 
@@ -20,6 +20,15 @@ const DOC: [&str; 5] = [
 
 /// A link to something private works there.
 const DOC_FLAGS: &str = "-D warnings -A rustdoc::private_intra_doc_links";
+
+/// End-to-end tests in which the client program does all that it can.
+const AS_INSTALLED: [&str; 5] = [
+    "agent::",
+    "forms::",
+    "native::",
+    "outputs::",
+    "surroundings::",
+];
 
 /// How much is tested.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,6 +69,9 @@ pub(crate) fn run(scope: Scope) -> Result<(), String> {
         succeed(command.env("RUSTDOCFLAGS", DOC_FLAGS))
     });
     if scope == Scope::All {
+        steps.run("the programs as they are installed", || {
+            tests.run(&mut as_installed(&missing)?)
+        });
         steps.run("the same bytes", same_bytes);
         steps.run("what may not grow", || bench::ratchet::run(&[]));
     }
@@ -89,11 +101,21 @@ fn install(steps: &mut Steps, scope: Scope) -> String {
     let missing = steps.run("install what the tests need", packages::install);
     let missing = missing.into_iter().flatten().map(str::to_owned);
     let mut missing: Vec<String> = missing.collect();
+    steps.run("install what distcc is linked with", install_quick_library);
     if scope == Scope::All {
         let clients = steps.run("install clients of remote execution", foreign::install);
         missing.extend(clients.unwrap_or_default());
     }
     missing.join(" ")
+}
+
+/// The tests that put the client program to most uses, with the one that people get: it is linked with another C library.
+fn as_installed(missing: &str) -> Result<Command, String> {
+    let mut command = cargo(&["test", "--package", "e2e", "--test", "runner", "--"]);
+    command.args(AS_INSTALLED);
+    command.env(BIN_VARIABLE, build_for_use()?);
+    command.env(MISSING_VARIABLE, missing);
+    Ok(command)
 }
 
 /// In a process of its own: each works with one build of the programs.

@@ -56,9 +56,11 @@ fn bring_up_loopback() -> io::Result<()> {
     let up = libc::IFF_UP | libc::IFF_RUNNING;
     request.ifr_ifru.ifru_flags = libc::c_short::try_from(up).map_err(io::Error::other)?;
     let fd = std::os::fd::AsRawFd::as_raw_fd(&socket);
+    // C libraries do not agree on its type.
+    let set_flags = libc::SIOCSIFFLAGS as libc::Ioctl;
     // JUSTIFICATION: rustix has no calls for interfaces.
     // SAFETY: the request is valid for the call and has the type that this call is made with.
-    let result = unsafe { libc::ioctl(fd, libc::SIOCSIFFLAGS, &raw const request) };
+    let result = unsafe { libc::ioctl(fd, set_flags, &raw const request) };
     if result == 0 {
         Ok(())
     } else {

@@ -45,6 +45,9 @@ const _: () = assert!(
     "arguments lie the other way round"
 );
 
+/// `RLIMIT_CORE` of getrlimit(2), whose type is not the same in all C libraries.
+const CORE_LIMIT: u32 = 4;
+
 /// The largest distance of a jump with a condition.
 const JUMP_MAX: usize = u8::MAX as usize;
 
@@ -167,7 +170,7 @@ fn judge(verdict: Verdict) -> Vec<libc::sock_filter> {
         Verdict::Look(Arguments::NotCoreLimit(resource, limit)) => {
             let mut program = vec![
                 load(argument_offset(resource)),
-                jump(libc::BPF_JEQ, libc::RLIMIT_CORE, 1, 0),
+                jump(libc::BPF_JEQ, CORE_LIMIT, 1, 0),
                 allow,
             ];
             if let Some(limit) = limit {

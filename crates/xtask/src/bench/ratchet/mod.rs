@@ -16,7 +16,7 @@ use e2e::programs;
 use e2e::workspace::Workspace;
 
 use crate::bench::stub_agent;
-use crate::cargo::{build_release, target_dir, use_release_programs};
+use crate::cargo::{build_release, build_shim_with_glibc, target_dir, use_release_programs};
 use budgets::Figure;
 use counts::{allocations, instructions};
 
@@ -47,7 +47,8 @@ pub(crate) fn run(words: &[&str]) -> Result<(), String> {
 
 /// The shim's size, and one job of an agent that answers at once.
 fn shim() -> Result<Vec<Figure>, String> {
-    let path = programs::distcc();
+    // The one that can be built everywhere.
+    let path = build_shim_with_glibc()?;
     // Valgrind sees allocations of the shared C library only.
     let shared = target_dir()?.join("release/distcc");
     let size = std::fs::metadata(&path).map_err(|error| error.to_string())?;
