@@ -202,7 +202,8 @@ pub(super) async fn execute(
             }
         });
         let executed = executed.await?;
-        let mut answer = fetch(&worker, &action, &executed.result).await?;
+        let cache = agent.preparer.cache().filter(|_| settings.cache);
+        let mut answer = fetch(&worker, &action, &executed.result, cache).await?;
         answer.took = started.elapsed();
         let mut ended = job.ended.borrow_mut();
         ended.remote_ms = remote_ms(&executed.result.metadata);

@@ -147,6 +147,16 @@ impl Cache {
         Some(kept)
     }
 
+    /// An output of an earlier compile.
+    pub(crate) fn open_output(&self, digest: &Digest) -> Option<File> {
+        Some(self.store.open_blob(digest).ok()??.file)
+    }
+
+    /// Takes an output in. `None` if there is no room for it.
+    pub(crate) fn writer(&self, digest: &Digest) -> Option<store::Writer> {
+        self.store.writer(*digest).ok()
+    }
+
     /// Keeps an answer, if it is a success. Best effort: what cannot be kept is made again.
     pub(crate) fn put(&self, prepared: &Prepared, answer: &Answer) {
         if !prepared.may_be_kept || answer.wait_status != 0 {
@@ -155,7 +165,10 @@ impl Cache {
         let mut result = ActionResult::default();
         let path_of = |name: &OsStr| prepared.outputs.iter().find(|(_, known)| known == name);
         for large in &answer.large {
-            let put = self.store.put_known(&large.digest, &large.file);
+            let put = match large.is_kept {
+                true => Ok(()),
+                false => self.store.put_known(&large.digest, &large.file),
+            };
             let (Some((path, _)), Ok(())) = (path_of(&large.name), put) else {
                 return;
             };

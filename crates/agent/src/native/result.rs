@@ -13,6 +13,7 @@ use reapi::{ActionResult, OutputText};
 use store::Digest;
 use wire::{Destination, OutputFile};
 
+use super::cache::Cache;
 use super::prepare::Prepared;
 use super::reads::Reads;
 use super::worker::{NoResult, Worker};
@@ -38,6 +39,8 @@ pub(crate) struct LargeOutput {
     pub(crate) name: OsString,
     pub(crate) file: Arc<File>,
     pub(crate) digest: Digest,
+    /// The file is the cache's.
+    pub(crate) is_kept: bool,
 }
 
 /// A result with all its bytes here.
@@ -59,7 +62,7 @@ pub(crate) struct Answer {
     pub(crate) took: Duration,
 }
 
-/// Brings a result here.
+/// Brings a result here. What is large and may be kept comes into the cache at once.
 ///
 /// # Errors
 /// An output cannot be fetched.
@@ -67,7 +70,9 @@ pub(crate) async fn fetch(
     worker: &Worker,
     prepared: &Prepared,
     result: &ActionResult,
+    cache: Option<&Cache>,
 ) -> Result<Answer, NoResult> {
+    let cache = cache.filter(|_| prepared.may_be_kept && result.exit_code == 0);
     let mut outputs = Vec::with_capacity(result.files.len() + 2);
     let mut large = Vec::new();
     for (path, name) in &prepared.outputs {
@@ -76,7 +81,7 @@ pub(crate) async fn fetch(
         };
         if file.digest.size_bytes >= LARGE_BYTES_MIN {
             let name = name.clone();
-            large.push(fetch_large(worker, file, name).await?);
+            large.push(fetch_large(worker, file, name, cache).await?);
             continue;
         }
         let bytes = contents(worker, file).await?;
@@ -96,8 +101,19 @@ async fn fetch_large(
     worker: &Worker,
     output: &reapi::OutputFile,
     name: OsString,
+    cache: Option<&Cache>,
 ) -> Result<LargeOutput, NoResult> {
     let digest = output.digest;
+    if let Some(cache) = cache
+        && let Some(file) = fetch_into(cache, worker, &digest).await?
+    {
+        return Ok(LargeOutput {
+            name,
+            file: Arc::new(file),
+            digest,
+            is_kept: true,
+        });
+    }
     let no_room = |error: std::io::Error| {
         NoResult::Call(CallError::NotTaken {
             digest,
@@ -118,7 +134,33 @@ async fn fetch_large(
         name,
         file: Arc::new(file),
         digest,
+        is_kept: false,
     })
+}
+
+/// The output as a file of the cache, unpacked into it if it is not there yet. `None` if the cache does not take it.
+async fn fetch_into(
+    cache: &Cache,
+    worker: &Worker,
+    digest: &Digest,
+) -> Result<Option<File>, NoResult> {
+    let known = cache.open_output(digest);
+    if known.is_some() {
+        return Ok(known);
+    }
+    let Some(mut writer) = cache.writer(digest) else {
+        return Ok(None);
+    };
+    let write = |piece: &[u8]| writer.write(piece).map_err(std::io::Error::other);
+    match worker.fetch_unchecked(digest, write).await {
+        // It is fetched anew, and whoever sent other bytes is told then.
+        Err(NoResult::Call(CallError::NotTaken { .. })) => return Ok(None),
+        outcome => outcome?,
+    }
+    Ok(writer
+        .commit()
+        .ok()
+        .and_then(|()| cache.open_output(digest)))
 }
 
 /// The list of what the compiler has read, if it has written one for us.

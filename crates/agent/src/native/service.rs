@@ -60,6 +60,8 @@ pub(crate) struct PrepareService {
     /// Where the sources of test compiles are.
     probe_dir: PathBuf,
     work: std::cell::OnceCell<mpsc::Sender<Work>>,
+    /// Once it is open.
+    opened: Arc<OnceLock<Cache>>,
     /// Why there is no cache, once it is known.
     complaint: Arc<OnceLock<String>>,
 }
@@ -75,6 +77,7 @@ impl PrepareService {
             cache,
             probe_dir,
             work: std::cell::OnceCell::new(),
+            opened: Arc::default(),
             complaint: Arc::default(),
         }
     }
@@ -125,6 +128,11 @@ impl PrepareService {
         drop(self.work().send(Work::Keep(prepared, answer)));
     }
 
+    /// Where results are kept. Open once something was prepared.
+    pub(crate) fn cache(&self) -> Option<&Cache> {
+        self.opened.get()
+    }
+
     /// Why results are not kept although they should be.
     pub(crate) fn complaint(&self) -> Option<&str> {
         self.complaint.get().map(String::as_str)
@@ -134,29 +142,42 @@ impl PrepareService {
         self.work.get_or_init(|| {
             let (sender, work) = mpsc::channel();
             let (function, cache) = (self.function, self.cache.clone());
-            let complaint = Arc::clone(&self.complaint);
-            // It ends when nobody can order any more.
+            let (complaint, opened) = (Arc::clone(&self.complaint), Arc::clone(&self.opened));
             let probe_dir = self.probe_dir.clone();
-            std::thread::spawn(move || run(&work, function, cache.as_ref(), probe_dir, &complaint));
+            // It ends when nobody can order any more.
+            std::thread::spawn(move || {
+                if let Some(cache) =
+                    cache.and_then(|settings| open(&settings, function, &complaint))
+                {
+                    let _first = opened.set(cache);
+                }
+                run(&work, function, opened.get().cloned(), probe_dir);
+            });
             sender
         })
+    }
+}
+
+fn open(
+    settings: &CacheSettings,
+    function: DigestFunction,
+    complaint: &OnceLock<String>,
+) -> Option<Cache> {
+    match Cache::open(settings, function) {
+        Ok(cache) => Some(cache),
+        Err(why) => {
+            let _first = complaint.set(format!("results are not kept: {why}"));
+            None
+        }
     }
 }
 
 fn run(
     work: &mpsc::Receiver<Work>,
     function: DigestFunction,
-    cache: Option<&CacheSettings>,
+    cache: Option<Cache>,
     probe_dir: PathBuf,
-    complaint: &OnceLock<String>,
 ) {
-    let cache = cache.and_then(|settings| match Cache::open(settings, function) {
-        Ok(cache) => Some(cache),
-        Err(why) => {
-            let _first = complaint.set(format!("results are not kept: {why}"));
-            None
-        }
-    });
     // Without it, digests are found again by the next agent, and the test compile says what is wrong.
     fs::create_dir_all(&probe_dir).unwrap_or_default();
     let digests = probe_dir.join(DIGESTS_FILE);

@@ -145,6 +145,27 @@ impl Client {
         digest: &Digest,
         mut sink: impl FnMut(&[u8]) -> std::io::Result<()>,
     ) -> Result<(), CallError> {
+        let mut hasher = Hasher::new(digest.function);
+        let checked = |piece: &[u8]| {
+            hasher.update(piece);
+            sink(piece)
+        };
+        self.download_unchecked(digest, checked).await?;
+        if hasher.finish() != *digest {
+            return Err(nonsense(digest, "has other bytes than its digest says"));
+        }
+        Ok(())
+    }
+
+    /// The same for a sink that hashes what it is given. Here it is seen to that it is not given too much.
+    ///
+    /// # Errors
+    /// As of [`download_to`](Client::download_to), less what the digest says.
+    pub async fn download_unchecked(
+        &self,
+        digest: &Digest,
+        mut sink: impl FnMut(&[u8]) -> std::io::Result<()>,
+    ) -> Result<(), CallError> {
         let resource = self.resource(digest);
         let request = bazel_remote_apis::google::bytestream::ReadRequest {
             resource_name: resource.read_name(&self.shared.instance),
@@ -162,13 +183,11 @@ impl Client {
         };
         let answer = self.server_stream(path, self.request(request));
         let mut stream = answer.await.map_err(failed)?;
-        let mut hasher = Hasher::new(digest.function);
         let mut left = digest.size_bytes;
         let mut take = |piece: &[u8]| {
             left = left
                 .checked_sub(piece.len() as u64)
                 .ok_or_else(|| Stopped::Wrong("is longer than its digest says".into()))?;
-            hasher.update(piece);
             sink(piece).map_err(Stopped::Sink)
         };
         while let Some(message) = stream.message().await.map_err(failed)? {
@@ -184,9 +203,6 @@ impl Client {
                     text: error.to_string(),
                 },
             })?;
-        }
-        if hasher.finish() != *digest {
-            return Err(nonsense(digest, "has other bytes than its digest says"));
         }
         Ok(())
     }
