@@ -543,6 +543,36 @@ fn what_was_compiled_is_not_compiled_again_and_what_changed_is() {
     assert!(compile());
 }
 
+/// With room for it in the cache and without.
+#[test]
+fn a_large_object_is_whole_and_known_again_if_it_could_be_kept() {
+    for (size, can_be_kept) in [("100M", true), ("2M", false)] {
+        let (workspace, _worker) = with_worker();
+        workspace.write("big.c", "int big[2000000] = {1};\nconst int v = V;\n");
+        let compile = |value: &str| {
+            let args = ["gcc", value, "-c", "big.c", "-o", "out/big.o"];
+            let mut command = workspace.command(programs::distcc());
+            command.args(args).env("DISTCC_VERBOSE", "1");
+            command
+                .env("FARCC_CACHE", "1")
+                .env("FARCC_CACHE_SIZE", size);
+            let outcome = run(&mut command).success();
+            let object = workspace.read("out/big.o");
+            let line = format!("gcc {value} -c big.c -o out/here.o");
+            workspace.run(&line).success();
+            assert!(object == workspace.read("out/here.o"), "{outcome:#?}");
+            outcome.stderr.contains("known from an earlier compile")
+        };
+        assert!(!compile("-DV=1"));
+        assert_eq!(compile("-DV=1"), can_be_kept, "{size}");
+        assert!(!compile("-DV=2"));
+        // Another command with the same object: what is there already is not fetched again.
+        assert!(!compile("-DV=2+0"));
+        std::fs::write(workspace.src("out/big.o"), "spoilt").unwrap();
+        assert_eq!(compile("-DV=1"), can_be_kept, "{size}");
+    }
+}
+
 #[test]
 fn a_compile_that_tells_the_time_is_made_each_time() {
     let (workspace, worker) = with_worker();

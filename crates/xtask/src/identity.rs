@@ -32,6 +32,8 @@ pub(crate) struct Ask {
     pub(crate) database: PathBuf,
     /// So many units, spread evenly.
     sample: Option<usize>,
+    /// Which of so many parts, each spread evenly: what takes hours can be done bit by bit.
+    part: Option<(usize, usize)>,
     /// Words added to each compile.
     pub(crate) more: Vec<String>,
     /// Another compiler than the one of the database.
@@ -74,7 +76,7 @@ pub(crate) fn run(words: &[&str]) -> Result<(), String> {
 pub(crate) fn units(ask: &Ask) -> Result<Vec<Unit>, String> {
     let units = units::read(&ask.database)
         .map_err(|error| format!("{}: {error}", ask.database.display()))?;
-    Ok(sample(units, ask.sample))
+    Ok(part(sample(units, ask.sample), ask.part))
 }
 
 /// Reads the command line.
@@ -87,6 +89,11 @@ pub(crate) fn read(words: &[&str]) -> Result<Ask, String> {
             "--sample" => {
                 let text = value()?;
                 ask.sample = Some(text.parse().map_err(|_| format!("{text} is no number"))?);
+            }
+            "--part" => {
+                let text = value()?;
+                let part = read_part(text);
+                ask.part = Some(part.ok_or_else(|| format!("{text} is no part, as 2/5 is"))?);
             }
             "--seed" => ask.seeded = true,
             "--compiler" => ask.compiler = Some((*value()?).to_owned()),
@@ -114,6 +121,20 @@ pub(crate) fn sample(units: Vec<Unit>, count: Option<usize>) -> Vec<Unit> {
     let kept = units.into_iter().enumerate();
     kept.filter_map(|(index, unit)| wanted.contains(&index).then_some(unit))
         .collect()
+}
+
+/// `2/5`: the second of five.
+fn read_part(text: &str) -> Option<(usize, usize)> {
+    let (part, parts) = text.split_once('/')?;
+    let (part, parts) = (part.parse().ok()?, parts.parse().ok()?);
+    (1..=parts).contains(&part).then_some((part, parts))
+}
+
+fn part(units: Vec<Unit>, part: Option<(usize, usize)>) -> Vec<Unit> {
+    let Some((part, parts)) = part else {
+        return units;
+    };
+    units.into_iter().skip(part - 1).step_by(parts).collect()
 }
 
 /// What came out.
@@ -248,13 +269,30 @@ fn add_up(outcomes: &Outcomes, done: &[(&Unit, Result<Pair, String>)]) -> (Total
 mod tests {
     use super::*;
 
-    #[test]
-    fn a_sample_is_spread_over_all_units() {
-        let unit = |index: usize| Unit {
+    fn unit(index: usize) -> Unit {
+        Unit {
             compiler: "gcc".into(),
             args: vec![index.to_string().into()],
             cwd: "/".into(),
-        };
+        }
+    }
+
+    #[test]
+    fn all_parts_are_the_whole() {
+        let all = || (0..10).map(unit).collect::<Vec<_>>();
+        let parts = (1..=3).map(|number| part(all(), Some((number, 3))));
+        let mut names: Vec<_> = parts.flatten().map(|unit| unit.args[0].clone()).collect();
+        names.sort();
+        assert_eq!(names, ["0", "1", "2", "3", "4", "5", "6", "7", "8", "9"]);
+        assert_eq!(part(all(), None).len(), 10);
+        assert_eq!(read_part("3/3"), Some((3, 3)));
+        for wrong in ["0/3", "4/3", "3", "a/3"] {
+            assert_eq!(read_part(wrong), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_sample_is_spread_over_all_units() {
         let picked = sample((0..10).map(unit).collect(), Some(3));
         let picked: Vec<_> = picked.iter().map(|unit| unit.args[0].clone()).collect();
         assert_eq!(picked, ["0", "3", "6"]);

@@ -54,7 +54,8 @@ Tasks:
                     compare the include scanner with the compiler on any source tree
   scan-check --all [--dir DIR] [--only TREE]...
                     the same on the trees of docs/scan.md, fetched and built if they are not there
-  identity COMPILE_COMMANDS_JSON [--sample N] [--compiler PROGRAM] [--add OPTIONS] [--seed]
+  identity COMPILE_COMMANDS_JSON [--sample N | --part K/N] [--compiler PROGRAM] [--add OPTIONS]
+                    [--seed]
   identity --public
                     compile each unit here and on workers without a compiler, compare every byte
   build             build for release: target/dist/distcc and target/dist/farcc
