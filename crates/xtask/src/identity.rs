@@ -17,7 +17,7 @@ use e2e::workspace::Workspace;
 use scan_check::units::{self, Unit};
 
 use crate::cargo::use_debug_programs;
-use compile::{Difference, Pair};
+use compile::{Busy, Difference, Pair};
 use outcomes::Outcomes;
 
 /// Compiles at once: this machine is the client and both workers.
@@ -187,12 +187,12 @@ fn compare_all(ask: &Ask, units: &[Unit]) -> Result<(Totals, Vec<String>), Strin
     workspace.set_hosts(hosts.join(" "));
     let outcomes = Outcomes::listen(&workspace)?;
     let (next, done) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
+    let busy = Busy::default();
     std::thread::scope(|scope| {
         for _ in 0..AT_ONCE {
             scope.spawn(|| {
                 while let Some(unit) = units.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    let compiler = ask.compiler.as_deref();
-                    let pair = Pair::compile(&workspace, unit, compiler, &ask.more, ask.seeded);
+                    let pair = Pair::compile(&workspace, unit, ask, &busy);
                     let mut done = done
                         .lock()
                         .unwrap_or_else(std::sync::PoisonError::into_inner);

@@ -6,12 +6,15 @@ use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::SystemTime;
 
 use cmdline::{Driver, Invocation};
 use e2e::programs;
 use e2e::workspace::Workspace;
 use scan_check::units::Unit;
+
+use super::Ask;
 
 /// Something that is not the same.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -94,13 +97,14 @@ impl Pair {
     pub(super) fn compile(
         workspace: &Workspace,
         unit: &Unit,
-        compiler: Option<&str>,
-        more: &[String],
-        seeded: bool,
+        ask: &Ask,
+        busy: &Busy,
     ) -> Result<Self, String> {
-        let with_seed = [more, &[SEED.to_owned()]].concat();
-        if !seeded {
-            let compile = Compile::new(workspace, unit, compiler, more);
+        let (compiler, more) = (ask.compiler.as_deref(), &ask.more);
+        let with_seed = [more.as_slice(), &[SEED.to_owned()]].concat();
+        let compile = Compile::new(workspace, unit, compiler, more);
+        let _ours_alone = busy.take(&compile.outputs);
+        if !ask.seeded {
             let (plain, here) = compile.both_ways()?;
             if !plain.files_differ() || !compile.differs_here(&here)? {
                 return Ok(plain);
@@ -248,6 +252,40 @@ impl<'a> Compile<'a> {
     }
 }
 
+/// Files that are being written. Libtool compiles each source twice, into two objects and one `.dwo` file.
+#[derive(Debug, Default)]
+pub(super) struct Busy {
+    paths: Mutex<BTreeSet<PathBuf>>,
+    freed: Condvar,
+}
+
+/// Files that nobody else writes.
+struct Taken<'a> {
+    busy: &'a Busy,
+    paths: &'a [PathBuf],
+}
+
+impl Busy {
+    /// Waits until none of them is being written.
+    fn take<'a>(&'a self, paths: &'a [PathBuf]) -> Taken<'a> {
+        let is_busy = |busy: &mut BTreeSet<PathBuf>| paths.iter().any(|path| busy.contains(path));
+        let busy = self.paths.lock().unwrap_or_else(PoisonError::into_inner);
+        let waited = self.freed.wait_while(busy, is_busy);
+        let mut busy = waited.unwrap_or_else(PoisonError::into_inner);
+        busy.extend(paths.iter().cloned());
+        Taken { busy: self, paths }
+    }
+}
+
+impl Drop for Taken<'_> {
+    fn drop(&mut self) {
+        let busy = self.busy.paths.lock();
+        let mut busy = busy.unwrap_or_else(PoisonError::into_inner);
+        busy.retain(|path| !self.paths.contains(path));
+        self.busy.freed.notify_all();
+    }
+}
+
 /// Where the compile may write.
 fn possible_outputs(it: &Invocation, cwd: &Path) -> Vec<PathBuf> {
     let names = match it.action() {
@@ -293,6 +331,24 @@ struct Ran {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_another_writes_is_waited_for() {
+        let busy = Busy::default();
+        let path = |name: &str| vec![PathBuf::from(name)];
+        let (shared, other) = (path("a.dwo"), path("b.dwo"));
+        let first = busy.take(&shared);
+        let _at_the_same_time = busy.take(&other);
+        let done = std::sync::atomic::AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                let _second = busy.take(&shared);
+                assert!(done.load(std::sync::atomic::Ordering::SeqCst));
+            });
+            done.store(true, std::sync::atomic::Ordering::SeqCst);
+            drop(first);
+        });
+    }
 
     #[test]
     fn only_one_number_may_differ_and_only_where_it_does_here_too() {
