@@ -4,12 +4,13 @@
 //! with `-v -###`, which makes both families print what they would do and do nothing.
 
 use std::ffi::OsStr;
+use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::Command;
 
-use cmdline::{Family, Language};
+use cmdline::{Driver, Family, Language};
 
 use super::answer::{self, Answer};
 use super::call::Compiler;
@@ -25,6 +26,9 @@ const SAFEGUARD: (&str, &str) = ("_DISTCC_SAFEGUARD", "1");
 /// Languages whose programs GCC is asked for besides C; it may have been built without any of them.
 const MORE_LANGUAGES: &[&str] = &["c++", "objective-c", "objective-c++"];
 
+/// What Clang is asked for: one program for all languages, but with other headers.
+const CLANG_LANGUAGES: &[&str] = &["c", "assembler-with-cpp", "c++"];
+
 /// Asks for the language of the compile, or for every one that the compiler knows.
 ///
 /// # Errors
@@ -35,6 +39,12 @@ pub(super) fn ask(
     words: &Words,
 ) -> Result<Answer, NoToolchain> {
     let ask = |languages: &[&str]| ask_about(call, compiler, words, languages);
+    if looks_like_clang(compiler)
+        && let Ok(answer) = ask(CLANG_LANGUAGES)
+        && answer.family == Family::Clang
+    {
+        return Ok(answer);
+    }
     let mut answer = ask(&first_question(call.sources))?;
     match (answer.family, call.sources) {
         // One program for all languages, but other headers.
@@ -49,6 +59,13 @@ pub(super) fn ask(
         (Family::Gcc, _) => {}
     }
     Ok(answer)
+}
+
+/// Whether its name promises Clang, which can be asked about all languages at once. GCC must not be: where a language is
+/// not installed it would name a program that is not there.
+fn looks_like_clang(compiler: &Compiler) -> bool {
+    let real = fs::canonicalize(&compiler.path).unwrap_or_default();
+    Driver::guess(&[&compiler.argv0, real.as_os_str()]).family == Family::Clang
 }
 
 /// What a compiler is asked first, in the words of `-x`.
@@ -172,4 +189,51 @@ fn last_error(stderr: &[u8]) -> String {
     line.or_else(|| text.lines().next_back())
         .unwrap_or("")
         .to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::ffi::OsString;
+
+    /// An answer without names of temporary files, in an order of its own.
+    fn normal(mut answer: Answer) -> Answer {
+        let is_lasting = |word: &OsString| !word.to_string_lossy().contains("/null-");
+        for command in &mut answer.commands {
+            command.retain(is_lasting);
+        }
+        answer.commands.sort();
+        answer.commands.dedup();
+        answer
+    }
+
+    #[test]
+    fn clang_says_of_all_languages_what_it_says_of_each() {
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        for name in ["clang-14", "clang++-14"] {
+            let Some((found, _)) = crate::compilers::find_real(&path, OsStr::new(name)) else {
+                eprintln!("skipped: no {name}");
+                continue;
+            };
+            for options in ["", "-m32 -fno-integrated-as", "--target=aarch64-linux-gnu"] {
+                let args: Vec<_> = options.split_whitespace().map(OsString::from).collect();
+                let call = Call {
+                    compiler: OsStr::new(name),
+                    compiler_path: &found,
+                    args: &args,
+                    cwd: std::path::Path::new("/"),
+                    env: &[("PATH".into(), path.clone())],
+                    sources: Sources::Any,
+                };
+                let compiler = crate::toolchain::call::find(&call).unwrap();
+                assert!(looks_like_clang(&compiler));
+                let words = Words::of(&args);
+                let ask = |languages: &[&str]| ask_about(&call, &compiler, &words, languages);
+                let mut each = ask(&first_question(Sources::Any)).unwrap();
+                each.merge(ask(&["c++"]).unwrap());
+                let all = ask(CLANG_LANGUAGES).unwrap();
+                assert_eq!(normal(all), normal(each), "{name} {options}");
+            }
+        }
+    }
 }
