@@ -34,6 +34,7 @@
 //! ```
 #![forbid(unsafe_code)]
 
+mod at_once;
 pub mod check;
 mod embedded;
 mod eval;
@@ -68,6 +69,7 @@ mod value;
 mod visits;
 mod walk;
 
+pub use at_once::AtOnce;
 pub use files::{Files, Found, Holds, Moment, NO_ERA, Stamp};
 pub use layout::Layout;
 pub use options::{Language, Options};

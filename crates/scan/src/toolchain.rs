@@ -2,7 +2,7 @@
 //!
 //! Nothing here runs a compiler. [`MACROS`] and [`SEARCH`] say how to ask one (the caller adds the options of
 //! [`crate::Options::told`] and the language, runs it and may keep the output for as long as the compiler and those
-//! options are the same), and [`Toolchain::new`] reads the answers.
+//! options are the same), and [`Toolchain::new`] reads the answers. [`crate::AtOnce`] puts all questions into one.
 
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
@@ -29,7 +29,7 @@ pub enum Family {
 }
 
 /// A compiler with given options and language.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Toolchain {
     pub(crate) family: Family,
     pub(crate) macros: Vec<u8>,
@@ -64,7 +64,7 @@ pub fn search_input() -> Vec<u8> {
     text.into_bytes()
 }
 
-fn built_in_names() -> impl Iterator<Item = (&'static str, Name)> {
+pub(crate) fn built_in_names() -> impl Iterator<Item = (&'static str, Name)> {
     (0u32..)
         .zip(FIXED)
         .map(|(index, name)| (*name, Name(index)))
@@ -79,33 +79,6 @@ impl Toolchain {
     ///
     /// When the output has no macros or no search path in it.
     pub fn new(macros: &[u8], built_ins: &[u8], search: &[u8]) -> Result<Self, BadAnswer> {
-        let contains = |name: &str| memchr::memmem::find(macros, name.as_bytes()).is_some();
-        if !contains("#define ") {
-            return Err(BadAnswer::NoMacros);
-        }
-        let family = if contains("#define __clang__ ") {
-            Family::Clang
-        } else {
-            Family::Gcc
-        };
-        let mut inside = false;
-        let mut seen = false;
-        let mut dirs = Vec::new();
-        for line in search.split(|&b| b == b'\n') {
-            if line.starts_with(b"#include <...>") {
-                (inside, seen) = (true, true);
-            } else if line.starts_with(b"End of search list") {
-                inside = false;
-            } else if inside
-                && !line.ends_with(b" (framework directory)")
-                && let Some(dir) = line.strip_prefix(b" ")
-            {
-                dirs.push(PathBuf::from(OsString::from_vec(dir.to_vec())));
-            }
-        }
-        if !seen {
-            return Err(BadAnswer::NoSearchPath);
-        }
         let mut known = Vec::new();
         for line in built_ins.split(|&b| b == b'\n') {
             if let Some(name) = line
@@ -115,21 +88,53 @@ impl Toolchain {
                 known.push(name.to_vec());
             }
         }
+        Self::of_parts(macros.to_vec(), known, search_path(search))
+    }
+
+    /// From what is macros alone, the names that are known besides, and the search path.
+    pub(crate) fn of_parts(
+        macros: Vec<u8>,
+        built_ins: Vec<Vec<u8>>,
+        dirs: Option<Vec<PathBuf>>,
+    ) -> Result<Self, BadAnswer> {
+        let find = |name: &str| memchr::memmem::find(&macros, name.as_bytes());
+        if find("#define ").is_none() {
+            return Err(BadAnswer::NoMacros);
+        }
+        let family = match find("#define __clang__ ") {
+            Some(_) => Family::Clang,
+            None => Family::Gcc,
+        };
         let value = |name: &str| {
-            let start = memchr::memmem::find(macros, format!("#define {name} ").as_bytes())?;
+            let start = find(&format!("#define {name} "))?;
             let line = macros[start..].split(|&b| b == b'\n').next()?;
             value::number(line.rsplit(|&b| b == b' ').next()?).map(|int| int.bits)
         };
         Ok(Self {
             family,
-            macros: macros.to_vec(),
-            dirs,
-            built_ins: known,
+            dirs: dirs.ok_or(BadAnswer::NoSearchPath)?,
+            built_ins,
             cxx: value("__cplusplus"),
             c: value("__STDC_VERSION__").unwrap_or(0),
             strict: value("__STRICT_ANSI__").is_some(),
             hosted: value("__STDC_HOSTED__") == Some(1),
+            macros,
         })
+    }
+
+    /// Whether both say the same, in whatever order they list macros.
+    #[must_use]
+    pub fn is_same(&self, other: &Self) -> bool {
+        let sorted = |macros: &[u8]| {
+            let mut lines: Vec<_> = macros.split(|&b| b == b'\n').map(<[u8]>::to_vec).collect();
+            lines.sort_unstable();
+            lines.join(&b'\n')
+        };
+        let ordered = |it: &Self| Self {
+            macros: sorted(&it.macros),
+            ..it.clone()
+        };
+        ordered(self) == ordered(other)
     }
 
     /// Where the compiler looks for headers by itself, as it says.
@@ -145,6 +150,26 @@ impl Toolchain {
     }
 }
 
+/// The directories of a verbose output; `None` if it has no list of them.
+pub(crate) fn search_path(verbose: &[u8]) -> Option<Vec<PathBuf>> {
+    let mut inside = false;
+    let mut seen = false;
+    let mut dirs = Vec::new();
+    for line in verbose.split(|&b| b == b'\n') {
+        if line.starts_with(b"#include <...>") {
+            (inside, seen) = (true, true);
+        } else if line.starts_with(b"End of search list") {
+            inside = false;
+        } else if inside
+            && !line.ends_with(b" (framework directory)")
+            && let Some(dir) = line.strip_prefix(b" ")
+        {
+            dirs.push(PathBuf::from(OsString::from_vec(dir.to_vec())));
+        }
+    }
+    seen.then_some(dirs)
+}
+
 /// A question that only the compiler can answer, as in `__has_builtin(__builtin_expect)`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Question {
@@ -155,7 +180,7 @@ pub struct Question {
 }
 
 /// Bits of an answer: attributes are dated like 202311.
-const ANSWER_BITS: u32 = 20;
+pub(crate) const ANSWER_BITS: u32 = 20;
 
 /// What the compiler is given on standard input, with `-E -P -`, to answer questions. [`answers`] reads the output.
 #[must_use]

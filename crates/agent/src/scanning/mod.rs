@@ -1,7 +1,8 @@
 //! Which files a compile reads, on this machine: the scanner with real files and real compilers.
 //!
 //! The scanner itself (crate `scan`) touches nothing. Here it gets the file system ([`Disk`]) and what compilers say
-//! of themselves: asked once per compiler file, options that matter, and variables that lead it elsewhere.
+//! of themselves: asked once per compiler file, options that matter, and variables that lead it elsewhere. What it was
+//! asked with some options it is asked with the next ones at once (`scan::AtOnce`), so that each costs one start of it.
 
 mod ask;
 mod disk;
@@ -12,14 +13,14 @@ mod service;
 mod watched;
 mod why_text;
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
 use cmdline::{Driver, Invocation};
-use scan::{Language, Moment, Options, Request, Scan, Scanner, Stamp, ToolchainId};
+use scan::{Language, Moment, Options, Question, Request, Scan, Scanner, Stamp, ToolchainId};
 
 pub use ask::AskError;
 use ask::Asker;
@@ -38,6 +39,9 @@ const ROUNDS_MAX: usize = 4;
 /// Most toolchains (compiler, options and language) that are remembered; beyond that everything is forgotten. A build
 /// has a handful, each of some 20 KiB.
 const TOOLCHAINS_MAX: usize = 512;
+
+/// Most questions that are asked before the scanner has them. A build has some dozens, each of 20 lines to the compiler.
+const QUESTIONS_AHEAD_MAX: usize = 256;
 
 /// Variables that change which programs a compiler runs or what it says.
 const QUESTION_VARIABLES: &[&str] = &["COMPILER_PATH", "GCC_EXEC_PREFIX", "PATH"];
@@ -145,6 +149,8 @@ struct Key {
     identity: Stamp,
     variables: Vec<Option<OsString>>,
     words: Vec<OsString>,
+    /// Part of the words.
+    language: Option<Language>,
     /// Only where a word names a file relative to it.
     cwd: Option<PathBuf>,
 }
@@ -154,6 +160,8 @@ struct Known {
     id: ToolchainId,
     asker: Asker,
     system_dirs: Vec<PathBuf>,
+    /// What it has answered besides: likely to be asked again with other options.
+    answered: Vec<Question>,
 }
 
 /// A scanner with the compilers that it has met.
@@ -188,18 +196,9 @@ impl Scanning {
         if !self.known.contains_key(&key) {
             self.meet(key.clone(), compile)?;
         }
-        let known = &self.known[&key];
-        let cpath = directories(compile.env, "CPATH");
-        let language_path = language_variable(&options)
-            .map(|name| directories(compile.env, name))
-            .unwrap_or_default();
-        let request = Request {
-            toolchain: known.id,
-            options: &options,
-            cwd: compile.cwd,
-            cpath: &cpath,
-            language_path: &language_path,
-        };
+        let known = self.known.get_mut(&key).expect("it was met just now");
+        let variables = SearchVariables::of(compile, &options);
+        let request = variables.request(known.id, compile, &options);
         if self.moment == Moment::OWN {
             self.watched.ask();
         }
@@ -217,12 +216,15 @@ impl Scanning {
                 break;
             }
             self.scanner.answer(known.id, &answers);
+            known
+                .answered
+                .extend(answers.into_iter().map(|(question, _)| question));
             scan = self.scanner.scan(&mut disk, &request);
         }
         Ok(Found {
             scan,
             system_dirs: known.system_dirs.clone(),
-            has_search_variables: !cpath.is_empty() || !language_path.is_empty(),
+            has_search_variables: variables.is_any(),
         })
     }
 
@@ -234,22 +236,79 @@ impl Scanning {
             cwd: compile.cwd.to_owned(),
             env: compile.env.to_vec(),
         };
-        let toolchain = asker.toolchain()?;
+        let questions = self.answered_with_other_options(&key);
+        let (toolchain, answers) = asker.toolchain(&questions)?;
         if self.known.len() >= TOOLCHAINS_MAX {
             self.scanner = Scanner::new();
             self.known.clear();
         }
         let system_dirs = outermost(toolchain.dirs());
         let id = self.scanner.learn(toolchain);
+        if !answers.is_empty() {
+            self.scanner.answer(id, &answers);
+        }
+        let answered = answers.into_iter().map(|(question, _)| question);
         self.known.insert(
             key,
             Known {
                 id,
                 asker,
                 system_dirs,
+                answered: answered.collect(),
             },
         );
         Ok(())
+    }
+
+    /// What the same compiler has answered for the same language, each question once.
+    fn answered_with_other_options(&self, key: &Key) -> Vec<Question> {
+        let is_alike = |other: &Key| {
+            other.path == key.path
+                && other.identity == key.identity
+                && other.language == key.language
+        };
+        let alike = self.known.iter().filter(|(other, _)| is_alike(other));
+        let questions: BTreeSet<_> = alike.flat_map(|(_, known)| &known.answered).collect();
+        questions
+            .into_iter()
+            .take(QUESTIONS_AHEAD_MAX)
+            .cloned()
+            .collect()
+    }
+}
+
+/// Directories that variables add to the search.
+struct SearchVariables {
+    cpath: Vec<PathBuf>,
+    language_path: Vec<PathBuf>,
+}
+
+impl SearchVariables {
+    fn of(compile: &Compile<'_>, options: &Options) -> Self {
+        let of = |name| directories(compile.env, name);
+        Self {
+            cpath: of("CPATH"),
+            language_path: language_variable(options).map(of).unwrap_or_default(),
+        }
+    }
+
+    fn is_any(&self) -> bool {
+        !self.cpath.is_empty() || !self.language_path.is_empty()
+    }
+
+    fn request<'a>(
+        &'a self,
+        toolchain: ToolchainId,
+        compile: &Compile<'a>,
+        options: &'a Options,
+    ) -> Request<'a> {
+        Request {
+            toolchain,
+            options,
+            cwd: compile.cwd,
+            cpath: &self.cpath,
+            language_path: &self.language_path,
+        }
     }
 }
 
@@ -296,6 +355,7 @@ fn key(compile: &Compile<'_>, options: &Options) -> Result<Key, AskError> {
             .map(|name| var(compile.env, name).cloned())
             .collect(),
         words,
+        language: options.language(),
         cwd,
     })
 }
@@ -338,4 +398,104 @@ fn outermost(dirs: &[PathBuf]) -> Vec<PathBuf> {
     real.sort();
     real.dedup_by(|inner, outer| inner.starts_with(outer));
     real
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt;
+
+    struct World {
+        temp: tempfile::TempDir,
+        scanning: Scanning,
+    }
+
+    impl World {
+        /// With `cc`, which counts how often it is started and is the compiler of that name.
+        fn new(compiler: &str) -> Self {
+            let temp = tempfile::tempdir().unwrap();
+            let script = format!("#!/bin/sh\necho >> asked\nexec {compiler} \"$@\"\n");
+            fs::write(temp.path().join("cc"), script).unwrap();
+            let mode = fs::Permissions::from_mode(0o755);
+            fs::set_permissions(temp.path().join("cc"), mode).unwrap();
+            fs::create_dir(temp.path().join("inc")).unwrap();
+            Self {
+                temp,
+                scanning: Scanning::new(),
+            }
+        }
+
+        fn write(&self, name: &str, text: &str) {
+            fs::write(self.temp.path().join(name), text).unwrap();
+        }
+
+        fn asked(&self) -> usize {
+            let asked = fs::read(self.temp.path().join("asked"));
+            asked.unwrap_or_default().len()
+        }
+
+        fn files(&self, found: &Found) -> Vec<PathBuf> {
+            assert!(found.scan.is_certain(), "{:?}", found.scan.doubts);
+            let files = found
+                .scan
+                .files
+                .iter()
+                .map(|file| file.spelled().to_owned());
+            files.collect()
+        }
+
+        fn with<T>(&mut self, line: &str, scan: impl Fn(&mut Scanning, &Compile<'_>) -> T) -> T {
+            let words: Vec<_> = line.split_whitespace().map(OsString::from).collect();
+            let driver = Driver::guess(&[OsStr::new("cc")]);
+            let compile = Compile {
+                compiler: OsStr::new("cc"),
+                compiler_path: &self.temp.path().join("cc"),
+                invocation: &cmdline::parse(&words, driver, &mut |_| None),
+                cwd: self.temp.path(),
+                env: &[("PATH".into(), std::env::var_os("PATH").unwrap_or_default())],
+            };
+            scan(&mut self.scanning, &compile)
+        }
+
+        fn scan(&mut self, line: &str) -> Vec<PathBuf> {
+            let found = self.with(line, |scanning, compile| scanning.scan(compile).unwrap());
+            self.files(&found)
+        }
+    }
+
+    #[test]
+    fn another_set_of_options_costs_one_start_of_the_compiler() {
+        let mut world = World::new("gcc");
+        world.write("inc/a.h", "");
+        let condition = "__has_builtin(__builtin_expect) && __has_attribute(__noreturn__)";
+        world.write(
+            "a.c",
+            &format!("#if {condition}\n#include \"a.h\"\n#endif\n"),
+        );
+        let first = world.scan("-Iinc -O2 -c a.c");
+        assert!(first.contains(&"inc/a.h".into()), "{first:?}");
+        // What it says of itself, and what the source wants to know.
+        assert_eq!(world.asked(), 2);
+        assert_eq!(world.scan("-Iinc -O2 -fPIC -c a.c"), first);
+        assert_eq!(world.asked(), 3);
+        assert_eq!(world.scan("-Iinc -DX -O2 -g -c a.c"), first);
+        assert_eq!(world.asked(), 3);
+    }
+
+    /// Clang prints no list of directories if there is none.
+    #[test]
+    fn no_directory_at_all() {
+        if find_compiler(OsStr::new("clang-14"), OsStr::new("/usr/bin")).is_none() {
+            eprintln!("skipped: no clang-14");
+            return;
+        }
+        let mut world = World::new("clang-14");
+        world.write("inc/a.h", "");
+        world.write(
+            "a.c",
+            "#include <a.h>\n#if __has_include(<stdio.h>)\n#error\n#endif\n",
+        );
+        let found = world.scan("-nostdinc -Iinc -c a.c");
+        assert_eq!(found, ["a.c", "inc/a.h"].map(PathBuf::from));
+    }
 }
