@@ -91,6 +91,22 @@ impl Toolchain {
         Self::of_parts(macros.to_vec(), known, search_path(search))
     }
 
+    /// A compiler that has not been asked: without macros, and it looks nowhere for headers. For sources that include
+    /// nothing, in compiles with `-nostdinc`.
+    #[must_use]
+    pub fn without_answers() -> Self {
+        Self {
+            family: Family::Gcc,
+            macros: Vec::new(),
+            dirs: Vec::new(),
+            built_ins: Vec::new(),
+            cxx: None,
+            c: 0,
+            strict: false,
+            hosted: false,
+        }
+    }
+
     /// From what is macros alone, the names that are known besides, and the search path.
     pub(crate) fn of_parts(
         macros: Vec<u8>,

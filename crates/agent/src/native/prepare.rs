@@ -72,6 +72,17 @@ pub(crate) struct Order {
 }
 
 impl Order {
+    /// The compile as the scanner knows it.
+    pub(super) fn compile(&self) -> Compile<'_> {
+        Compile {
+            compiler: &self.compiler,
+            compiler_path: &self.compiler_path,
+            invocation: &self.invocation,
+            cwd: &self.cwd,
+            env: &self.env,
+        }
+    }
+
     /// The compile as toolchains know it.
     pub(super) fn call(&self) -> Call<'_> {
         Call {
@@ -188,11 +199,21 @@ impl Preparer {
         installed: &Arc<Installed>,
     ) -> Result<Prepared, WhyNot> {
         let found = scan(scanning, order, &installed.toolchain)?;
-        match self.put_together(order, &found, installed) {
+        self.of_found(order, &found, installed)
+    }
+
+    /// Prepares what was found.
+    pub(super) fn of_found(
+        &mut self,
+        order: &Order,
+        found: &Found,
+        installed: &Arc<Installed>,
+    ) -> Result<Prepared, WhyNot> {
+        match self.put_together(order, found, installed) {
             // Links that were remembered may be out of date: look once more, at everything.
             Err(WhyNot::Inputs(super::inputs::NoInputs::Tree(_))) => {
                 self.places.forget();
-                self.put_together(order, &found, installed)
+                self.put_together(order, found, installed)
             }
             outcome => outcome,
         }
@@ -323,11 +344,8 @@ fn scan(scanning: &mut Scanning, order: &Order, toolchain: &Toolchain) -> Result
         &implied
     };
     let found = scanning.scan(&Compile {
-        compiler: &order.compiler,
-        compiler_path: &order.compiler_path,
         invocation,
-        cwd: &order.cwd,
-        env: &order.env,
+        ..order.compile()
     })?;
     let precompiled = precompiled(&found).map(|file| file.spelled().display().to_string());
     let mut doubts = found.scan.doubts.iter();

@@ -2,6 +2,9 @@
 //!
 //! A small source is compiled here once for each toolchain, and once on each worker. A worker that makes another object
 //! of it, or none (a processor that lacks instructions, a kernel that is too old), is not used for that toolchain.
+//!
+//! It includes nothing, not even the header that GCC includes by itself, so that the compiler need not be asked what it
+//! would find.
 
 use std::collections::HashMap;
 use std::ffi::OsString;
@@ -23,6 +26,9 @@ use crate::toolchain::{self, told_words};
 
 /// Options besides those that decide about the toolchain: as much of the compiler as possible is to run.
 const OPTIONS: &[&str] = &["-g", "-O2", "-c"];
+
+/// Keeps the header out that GCC includes by itself. Headers that the compiler's configuration includes stay.
+const ALONE: &str = "-nostdinc";
 
 /// For C and Objective-C. In the latter, GCC takes no declaration in `for` unless it is told a standard.
 const C_SOURCE: &str = "\
@@ -106,8 +112,14 @@ impl Preparer {
             fs::write(&draft, text).map_err(failed)?;
             fs::rename(&draft, &source).map_err(failed)?;
         }
-        let order = probe_order(order, &source, &object)?;
-        let prepared = self.of_scan(scanning, &order, installed)?;
+        let is_alone = installed.toolchain.implied_includes().is_empty();
+        let order = probe_order(order, is_alone, &source, &object)?;
+        let prepared = if is_alone {
+            let found = scanning.scan_alone(&order.compile());
+            self.of_found(&order, &found, installed)?
+        } else {
+            self.of_scan(scanning, &order, installed)?
+        };
         let object = compile_here(&order, &object)?;
         Ok(Probe { prepared, object })
     }
@@ -124,9 +136,15 @@ fn source(language: Option<Language>) -> (&'static str, &'static str) {
     }
 }
 
-fn probe_order(order: &Order, source: &Path, object: &PathBuf) -> Result<Order, WhyNot> {
+fn probe_order(
+    order: &Order,
+    is_alone: bool,
+    source: &Path,
+    object: &PathBuf,
+) -> Result<Order, WhyNot> {
     let mut words = told_words(order.invocation.args());
     words.extend(OPTIONS.iter().map(OsString::from));
+    words.extend(is_alone.then(|| ALONE.into()));
     if let Some(language) = order.invocation.language() {
         // `g++ -x c` would take the source for C++ by its name.
         words.extend(["-x".into(), language.name().into()]);

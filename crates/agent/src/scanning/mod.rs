@@ -20,7 +20,9 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
 use cmdline::{Driver, Invocation};
-use scan::{Language, Moment, Options, Question, Request, Scan, Scanner, Stamp, ToolchainId};
+use scan::{
+    Language, Moment, Options, Question, Request, Scan, Scanner, Stamp, Toolchain, ToolchainId,
+};
 
 pub use ask::AskError;
 use ask::Asker;
@@ -226,6 +228,21 @@ impl Scanning {
             system_dirs: known.system_dirs.clone(),
             has_search_variables: variables.is_any(),
         })
+    }
+
+    /// The same for a source that includes nothing and is compiled with `-nostdinc`: whatever a compiler says of itself
+    /// makes no difference, so none is asked.
+    pub(crate) fn scan_alone(&mut self, compile: &Compile<'_>) -> Found {
+        let options = options(compile.invocation);
+        let variables = SearchVariables::of(compile, &options);
+        let mut scanner = Scanner::new();
+        let id = scanner.learn(Toolchain::without_answers());
+        let request = variables.request(id, compile, &options);
+        Found {
+            scan: scanner.scan(&mut Disk::at(self.moment), &request),
+            system_dirs: Vec::new(),
+            has_search_variables: variables.is_any(),
+        }
     }
 
     fn meet(&mut self, key: Key, compile: &Compile<'_>) -> Result<(), AskError> {
@@ -480,6 +497,19 @@ mod tests {
         assert_eq!(world.asked(), 3);
         assert_eq!(world.scan("-Iinc -DX -O2 -g -c a.c"), first);
         assert_eq!(world.asked(), 3);
+    }
+
+    #[test]
+    fn a_source_that_includes_nothing_takes_no_answer() {
+        let mut world = World::new("gcc");
+        world.write("a.c", "int x;\n");
+        let line = "-nostdinc -O2 -c a.c";
+        let alone = world.with(line, Scanning::scan_alone);
+        assert_eq!(
+            (world.files(&alone), world.asked()),
+            (vec!["a.c".into()], 0)
+        );
+        assert_eq!(world.scan(line), ["a.c"].map(PathBuf::from));
     }
 
     /// Clang prints no list of directories if there is none.
