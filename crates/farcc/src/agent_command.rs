@@ -16,6 +16,7 @@ use crate::world::World;
 /// # Errors
 /// There is no socket to listen on, or the system refuses an event loop.
 pub(crate) fn run(world: &World, options: &cli::Agent) -> Result<Exit, Error> {
+    sys::keep_memory_for_bursts();
     let socket = options.socket.as_deref().and_then(AgentSocket::at);
     let socket = match socket {
         Some(socket) => socket,

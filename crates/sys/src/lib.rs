@@ -26,4 +26,4 @@ pub mod terminal;
 
 mod memory;
 
-pub use memory::{memory_file, seal, sealable_file, use_few_heaps};
+pub use memory::{keep_memory_for_bursts, memory_file, seal, sealable_file, use_few_heaps};
