@@ -566,7 +566,7 @@ fn a_large_object_is_whole_and_known_again_if_it_could_be_kept() {
         assert!(!compile("-DV=1"));
         assert_eq!(compile("-DV=1"), can_be_kept, "{size}");
         assert!(!compile("-DV=2"));
-        // Another command with the same object: what is there already is not fetched again.
+        // Another command with the same object, which the cache has already.
         assert!(!compile("-DV=2+0"));
         std::fs::write(workspace.src("out/big.o"), "spoilt").unwrap();
         assert_eq!(compile("-DV=1"), can_be_kept, "{size}");

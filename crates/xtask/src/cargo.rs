@@ -151,13 +151,13 @@ fn build_static_shim(target: &str) -> Result<PathBuf, String> {
     Ok(dir.join(target).join("release").join("distcc"))
 }
 
-/// This machine with musl as its C library.
+/// This machine with musl as its C library, if it has glibc by itself.
 fn quick_target() -> Result<String, String> {
     let host = host()?;
-    match host.strip_suffix("-gnu") {
-        Some(machine) => Ok(format!("{machine}-musl")),
-        None => Err(format!("{host} is linked with what it has")),
-    }
+    Ok(match host.strip_suffix("-gnu") {
+        Some(machine) => format!("{machine}-musl"),
+        None => host,
+    })
 }
 
 /// Whether Rust's own library is there for a target.

@@ -104,7 +104,8 @@ async fn fetch_large(
     cache: Option<&Cache>,
 ) -> Result<LargeOutput, NoResult> {
     let digest = output.digest;
-    if let Some(cache) = cache
+    let is_here = output.contents.len() as u64 == digest.size_bytes;
+    if let Some(cache) = cache.filter(|_| !is_here)
         && let Some(file) = fetch_into(cache, worker, &digest).await?
     {
         return Ok(LargeOutput {
@@ -121,7 +122,7 @@ async fn fetch_large(
         })
     };
     let mut file = sys::sealable_file("output").map_err(no_room)?;
-    if output.contents.len() as u64 == digest.size_bytes {
+    if is_here {
         file.write_all(&output.contents).map_err(no_room)?;
     } else {
         worker

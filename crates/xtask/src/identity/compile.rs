@@ -340,11 +340,16 @@ mod tests {
         let first = busy.take(&shared);
         let _at_the_same_time = busy.take(&other);
         let done = std::sync::atomic::AtomicBool::new(false);
+        let both_run = std::sync::Barrier::new(2);
         std::thread::scope(|scope| {
             scope.spawn(|| {
+                both_run.wait();
                 let _second = busy.take(&shared);
                 assert!(done.load(std::sync::atomic::Ordering::SeqCst));
             });
+            both_run.wait();
+            // Time for the other thread to go on, if nothing holds it.
+            (0..1000).for_each(|_| std::thread::yield_now());
             done.store(true, std::sync::atomic::Ordering::SeqCst);
             drop(first);
         });
