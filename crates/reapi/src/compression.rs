@@ -9,13 +9,9 @@ use std::io;
 use zstd::bulk::Compressor;
 use zstd::stream::raw::{DParameter, Decoder, Encoder, InBuffer, Operation, OutBuffer};
 
-/// Level of compression. Level 1 packs a gigabyte in some two seconds, and sources and objects to
-/// between a third and a fifth; higher levels cost more processor than networks cost time.
-const LEVEL: i32 = 1;
-
-/// The same for streams, which are large and mostly programs: half the time of level 1 on a compiler, for an eighth more
-/// bytes.
-const STREAM_LEVEL: i32 = -1;
+/// Level of compression: half the time of level 1, for a fifth more bytes of sources and an eighth more of programs. A
+/// processor that packs for a hundred others is short of time, the network is not.
+const LEVEL: i32 = -1;
 
 /// The greatest window that is decoded, as a power of two: 8 MiB, what level 19 uses.
 const WINDOW_LOG_MAX: u32 = 23;
@@ -144,7 +140,7 @@ impl std::fmt::Debug for Packer {
 
 impl Packer {
     pub(crate) fn new() -> io::Result<Packer> {
-        let encoder = Encoder::new(STREAM_LEVEL)?;
+        let encoder = Encoder::new(LEVEL)?;
         Ok(Packer { encoder })
     }
 

@@ -10,7 +10,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
-use reapi::{Entry, InputRoot, MerkleProblem};
+use reapi::{Entry, InputRoot, MerkleProblem, Spot};
 use scan::FileUse;
 
 use super::places::{NoPlace, Placed, Places, Way};
@@ -92,6 +92,7 @@ impl Inputs {
         if found.scan.files.len() > INPUTS_MAX {
             return Err(NoInputs::TooMany);
         }
+        self.files.reserve(found.scan.files.len());
         for file in &found.scan.files {
             self.file(places, file)?;
         }
@@ -152,7 +153,14 @@ impl Inputs {
             digest: placed.digest,
             is_executable: placed.is_executable,
         };
-        self.way(&placed.way, Some(entry))?;
+        self.on_the_way(&placed.way)?;
+        match placed.spot.get() {
+            Some(spot) => self.root.put(spot, entry)?,
+            None => {
+                let spot = Spot::new(below_root(on_disk(&placed.way.place)?)?)?;
+                self.root.put(placed.spot.get_or_init(|| spot), entry)?;
+            }
+        }
         self.files.push(placed);
         Ok(())
     }
@@ -168,7 +176,8 @@ impl Inputs {
         seen: Option<&fs::Metadata>,
     ) -> Result<Arc<Way>, NoInputs> {
         let way = places.directory(path, seen)?;
-        self.way(&way, None)?;
+        self.on_the_way(&way)?;
+        self.root.add_directory(below_root(on_disk(&way.place)?)?)?;
         Ok(way)
     }
 
@@ -195,11 +204,8 @@ impl Inputs {
         self.placed(places, path, stamp(&meta))
     }
 
-    /// Adds something with the links that lead there; a directory if it is nothing else.
-    fn way(&mut self, way: &Way, entry: Option<Entry>) -> Result<(), NoInputs> {
-        if NOT_ON_DISK.iter().any(|dir| is_below(&way.place, dir)) {
-            return Err(NoInputs::Special(way.place.clone()));
-        }
+    /// Adds the links that lead somewhere, and the directories that are passed.
+    fn on_the_way(&mut self, way: &Way) -> Result<(), NoInputs> {
         for link in &way.links {
             let target = text(&link.target)?.to_owned();
             self.root
@@ -208,16 +214,19 @@ impl Inputs {
         for dir in &way.passed {
             self.root.add_directory(below_root(dir)?)?;
         }
-        let path = below_root(&way.place)?;
-        match entry {
-            Some(entry) => self.root.add(path, entry)?,
-            None => self.root.add_directory(path)?,
-        }
         Ok(())
     }
 }
 
-/// Whether a real path is that directory or below it. By bytes: it is asked for each header of each compile.
+/// The same path, if what is there is not made up by the kernel.
+fn on_disk(path: &Path) -> Result<&Path, NoInputs> {
+    if NOT_ON_DISK.iter().any(|dir| is_below(path, dir)) {
+        return Err(NoInputs::Special(path.to_owned()));
+    }
+    Ok(path)
+}
+
+/// Whether a real path is that directory or below it.
 fn is_below(path: &Path, dir: &str) -> bool {
     let rest = path.as_os_str().as_bytes().strip_prefix(dir.as_bytes());
     rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(b"/"))

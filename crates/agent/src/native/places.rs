@@ -11,8 +11,9 @@ use std::fs::{self, File};
 use std::io::{self, Read};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
+use reapi::Spot;
 use scan::Stamp;
 use store::{Digest, DigestFunction, Hasher};
 
@@ -52,6 +53,8 @@ pub(crate) struct Way {
 pub(crate) struct Placed {
     stamp: Stamp,
     pub(crate) way: Way,
+    /// Where that is in an input root, once it has been in one.
+    pub(super) spot: OnceLock<Spot>,
     pub(crate) digest: Digest,
     pub(crate) is_executable: bool,
 }
@@ -158,6 +161,7 @@ impl Places {
         let placed = Arc::new(Placed {
             stamp: seen,
             way,
+            spot: OnceLock::new(),
             digest,
             is_executable: meta.permissions().mode() & EXECUTABLE_BITS != 0,
         });

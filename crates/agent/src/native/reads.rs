@@ -15,6 +15,7 @@ use std::collections::HashSet;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path, PathBuf};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use cmdline::Family;
@@ -48,12 +49,12 @@ pub(crate) struct Reads {
     /// How the action names the list, if it is for us alone.
     path: Option<String>,
     cwd: PathBuf,
-    found: Vec<FileUse>,
+    found: Arc<Found>,
 }
 
 impl Reads {
     /// `None` where Clang reads preprocessed text: its list has what that says to have been made of.
-    pub(super) fn new(order: &Order, found: &Found) -> Option<Self> {
+    pub(super) fn new(order: &Order, found: &Arc<Found>) -> Option<Self> {
         let (it, family) = (&order.invocation, order.invocation.driver().family);
         if it.source_is_preprocessed() && family == Family::Clang {
             return None;
@@ -66,7 +67,7 @@ impl Reads {
             list,
             path: None,
             cwd: order.cwd.clone(),
-            found: found.scan.files.clone(),
+            found: Arc::clone(found),
         })
     }
 
@@ -130,7 +131,13 @@ impl Prepared {
             // Intermediate files of this compile; parts of the toolchain, which the action names.
             self.outputs.iter().any(is_output) || self.has_at(&reads.cwd.join(path))
         };
-        let found: Vec<_> = reads.found.iter().map(FileUse::spelled).collect();
+        let found: Vec<_> = reads
+            .found
+            .scan
+            .files
+            .iter()
+            .map(FileUse::spelled)
+            .collect();
         unexpected(&names, &found, &reads.cwd, is_meant_otherwise)
     }
 
@@ -140,7 +147,7 @@ impl Prepared {
             return false;
         };
         let mut toolchain = self.installed.toolchain.entries().iter();
-        let files = self.reads.iter().flat_map(|reads| &reads.found);
+        let files = self.reads.iter().flat_map(|reads| &reads.found.scan.files);
         let mut files = files.map(|file| std::fs::canonicalize(file.path()));
         toolchain.any(|entry| entry.path == real)
             || files.any(|found| found.is_ok_and(|it| it == real))

@@ -32,6 +32,30 @@ pub enum MerkleProblem {
     TooDeep(String),
 }
 
+/// A path below the root that has been checked: whoever adds something there in many trees checks it once. Cheap to clone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Spot {
+    directory: Arc<str>,
+    name: Name,
+}
+
+impl Spot {
+    /// Checks a path, `a/b/c`.
+    ///
+    /// # Errors
+    /// It is absolute, or ends in what is no name. Names above that are looked at when something is put there.
+    pub fn new(path: &str) -> Result<Spot, MerkleProblem> {
+        if path.starts_with('/') {
+            return Err(bad(path, PathProblem::Absolute(path.into())));
+        }
+        let (directory, name) = path.rsplit_once('/').unwrap_or(("", path));
+        Ok(Spot {
+            directory: directory.into(),
+            name: Name::new(name).map_err(|problem| bad(path, problem))?,
+        })
+    }
+}
+
 /// What is in one directory, as far as it is known.
 #[derive(Debug, Default)]
 struct Level {
@@ -76,16 +100,20 @@ impl InputRoot {
     /// # Errors
     /// The path or a link's target is none.
     pub fn add(&mut self, path: &str, entry: Entry) -> Result<(), MerkleProblem> {
+        self.put(&Spot::new(path)?, entry)
+    }
+
+    /// The same at a path that has been checked.
+    ///
+    /// # Errors
+    /// See [`Self::add`].
+    pub fn put(&mut self, spot: &Spot, entry: Entry) -> Result<(), MerkleProblem> {
         if let Entry::Symlink { target } = &entry {
-            check_target(target).map_err(|problem| bad(path, problem))?;
+            let path = || format!("{}/{}", spot.directory, spot.name);
+            check_target(target).map_err(|problem| bad(path().trim_start_matches('/'), problem))?;
         }
-        if path.starts_with('/') {
-            return Err(bad(path, PathProblem::Absolute(path.into())));
-        }
-        let (directory, name) = path.rsplit_once('/').unwrap_or(("", path));
-        let name = Name::new(name).map_err(|problem| bad(path, problem))?;
-        let place = self.place(directory)?;
-        self.levels[place].entries.push((name, entry));
+        let place = self.place(&spot.directory)?;
+        self.levels[place].entries.push((spot.name.clone(), entry));
         Ok(())
     }
 

@@ -26,7 +26,7 @@ use store::{Digest, DigestFunction};
 use crate::message::directory::{put_file, put_subdirectory, put_symlink};
 use crate::path::Name;
 
-pub use build::{InputRoot, MerkleProblem};
+pub use build::{InputRoot, MerkleProblem, Spot};
 
 /// Something at a path.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use prost::Message as _;
 use store::{Digest, DigestFunction};
 
-use super::{Entry, InputRoot, MerkleProblem, MerkleTree};
+use super::{Entry, InputRoot, MerkleProblem, MerkleTree, Spot};
 use crate::message::digest;
 use crate::proto::re;
 
@@ -225,6 +225,24 @@ fn impossible_paths_are_errors() {
     let deep = "d/".repeat(1000);
     let error = root.add_directory(&deep[..deep.len() - 1]).unwrap_err();
     assert!(matches!(error, MerkleProblem::TooDeep(_)));
-    let target = String::new();
-    assert!(root.add("link", Entry::Symlink { target }).is_err());
+    for path in ["link", "a/link"] {
+        let target = String::new();
+        let error = root.add(path, Entry::Symlink { target }).unwrap_err();
+        assert!(matches!(error, MerkleProblem::Path { path: told, .. } if told == path));
+    }
+}
+
+#[test]
+fn a_spot_is_the_same_in_each_tree() {
+    for path in ["x.h", "a/x.h", "a/b/c/x.h"] {
+        let spot = Spot::new(path).unwrap();
+        for others in [[("y.h", "y")], [("a/b/z.h", "z")]] {
+            let mut root = root_of(&others);
+            root.put(&spot, file("x")).unwrap();
+            assert_eq!(
+                root.build(FUNCTION).unwrap(),
+                build(&[others[0], (path, "x")])
+            );
+        }
+    }
 }
