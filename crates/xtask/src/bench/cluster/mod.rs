@@ -26,6 +26,7 @@ mod tree;
 mod units;
 
 use std::fs;
+use std::path::Path;
 use std::time::Duration;
 
 use e2e::workspace::Workspace;
@@ -134,17 +135,25 @@ fn describe(ask: &Ask, stage: &Stage) -> Tree {
             .iter()
             .filter_map(|unit| stage.recordings.get(&unit.key))
     };
-    let above = ask.database.parent().and_then(|dir| dir.file_name());
     Tree {
-        name: above.map_or_else(
-            || "units".into(),
-            |name| name.to_string_lossy().into_owned(),
-        ),
+        name: tree_name(&ask.database),
         units: stage.units.len(),
         clients: ask.clients,
         compile: times().map(|it| it.cpu).sum(),
         longest: times().map(|it| it.cpu).max().unwrap_or(Duration::ZERO),
     }
+}
+
+/// What a tree is called: like its database, if that has a name of its own, else like the directory in which it lies.
+fn tree_name(database: &Path) -> String {
+    let name = match database.file_stem() {
+        Some(stem) if stem != "compile_commands" => Some(stem),
+        _ => database.parent().and_then(Path::file_name),
+    };
+    name.map_or_else(
+        || "units".into(),
+        |name| name.to_string_lossy().into_owned(),
+    )
 }
 
 /// The slots of each server.
@@ -182,4 +191,20 @@ fn conclude(ask: &Ask, report: &Report) -> Result<(), String> {
     fs::write(dir.join(format!("{name}.md")), report.to_markdown()).map_err(failed)?;
     println!("wrote {}", file.display());
     curves::draw(report, &dir, &name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tree_is_called_like_its_database_or_its_directory() {
+        for (database, expect) in [
+            ("/b/gtk-c.json", "gtk-c"),
+            ("/b/redis/compile_commands.json", "redis"),
+            ("compile_commands.json", "units"),
+        ] {
+            assert_eq!(tree_name(Path::new(database)), expect, "{database}");
+        }
+    }
 }
