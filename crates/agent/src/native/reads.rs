@@ -131,13 +131,8 @@ impl Prepared {
             // Intermediate files of this compile; parts of the toolchain, which the action names.
             self.outputs.iter().any(is_output) || self.has_at(&reads.cwd.join(path))
         };
-        let found: Vec<_> = reads
-            .found
-            .scan
-            .files
-            .iter()
-            .map(FileUse::spelled)
-            .collect();
+        let files = reads.found.scan.files.iter();
+        let found: Vec<_> = files.map(FileUse::spelled).collect();
         unexpected(&names, &found, &reads.cwd, is_meant_otherwise)
     }
 
