@@ -53,6 +53,17 @@ impl ControlGroup {
             .map(Duration::from_micros)
             .ok_or_else(|| format!("{} tells no usage", path.display()))
     }
+
+    /// The most memory that one of its processes had at a time, of those that are running now; 0 if none is.
+    pub(crate) fn largest_memory(&self) -> u64 {
+        let pids = fs::read_to_string(self.dir.join("cgroup.procs")).unwrap_or_default();
+        let pids = pids
+            .lines()
+            .filter_map(|line| Pid::from_raw(line.parse().ok()?));
+        // One that ends now is not asked any more.
+        let sizes = pids.filter_map(|pid| crate::cpu::peak_memory(pid).ok());
+        sizes.max().unwrap_or(0)
+    }
 }
 
 impl Drop for ControlGroup {

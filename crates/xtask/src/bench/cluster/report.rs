@@ -101,7 +101,7 @@ impl Report {
              time, which ends when the last client has everything; `first` is when the first one has\n"
         );
         println!(
-            "{:>5} {:<12} {:<16} {:>8} {:>12} {:>8} {:>8} {:>8} {:>9} {:>9} {:>9} {:>9} {:>9} {:>24} {:>6}",
+            "{:>5} {:<12} {:<16} {:>8} {:>12} {:>8} {:>8} {:>8} {:>9} {:>9} {:>9} {:>9} {:>9} {:>7} {:>24} {:>6}",
             "slots",
             "peer",
             "build",
@@ -115,6 +115,7 @@ impl Report {
             "server ms",
             "busy %",
             "kB sent",
+            "agent M",
             "added ms 50/95/100 %",
             "local"
         );
@@ -134,7 +135,7 @@ impl Report {
             _ => String::new(),
         };
         println!(
-            "{:>5} {:<12} {:<16} {wall:>8.2} {spread:>12} {:>8.2} {:>8.2} {:>8.1} {:>9.2} {:>9.2} {:>9.2} {:>9} {:>9.1} {:>24} {:>6}",
+            "{:>5} {:<12} {:<16} {wall:>8.2} {spread:>12} {:>8.2} {:>8.2} {:>8.1} {:>9.2} {:>9.2} {:>9.2} {:>9} {:>9.1} {:>7.0} {:>24} {:>6}",
             line.slots,
             line.peer.name(),
             line.phase.name(),
@@ -146,6 +147,7 @@ impl Report {
             line.per_unit(units, |it| it.servers),
             line.busy(),
             line.bytes(units) / 1000.0,
+            line.memory_mib(),
             added.join(" / "),
             line.median(|it| as_f64(it.local)),
         );
@@ -208,8 +210,8 @@ impl Report {
         let mut text = format!(
             "# {}\n\n{} units, {:.0} ms of compile each, the longest {:.1} s{}. CPU and bytes per unit, medians of {} \
              rounds.\n\n\
-             | slots | peer | build | wall | by bound | units/s | client | build tool | servers | busy | sent | added, \
-             median | added, 95 % |\n|---|---|---|---|---|---|---|---|---|---|---|---|---|\n",
+             | slots | peer | build | wall | by bound | units/s | client | build tool | servers | busy | sent | \
+             memory | added, median | added, 95 % |\n|---|---|---|---|---|---|---|---|---|---|---|---|---|---|\n",
             tree.name,
             tree.units,
             tree.compile.as_secs_f64() * 1000.0 / as_f64(tree.units),
@@ -238,7 +240,7 @@ impl Report {
             };
             let _infallible = writeln!(
                 text,
-                "| {} | {} | {} | {wall:.1} s{first} | {:.2} | {:.0} | {:.1} ms | {:.1} ms | {:.1} ms | {} % | {:.0} kB | {} | {} |",
+                "| {} | {} | {} | {wall:.1} s{first} | {:.2} | {:.0} | {:.1} ms | {:.1} ms | {:.1} ms | {} % | {:.0} kB | {} | {} | {} |",
                 line.slots,
                 line.peer.name(),
                 line.phase.name(),
@@ -249,6 +251,7 @@ impl Report {
                 line.per_unit(units, |it| it.servers),
                 line.busy(),
                 line.bytes(units) / 1000.0,
+                line.memory(),
                 added(50),
                 added(95),
             );
@@ -275,6 +278,7 @@ impl Report {
                 "tool_ms": line.per_unit(units, |it| it.tool),
                 "server_ms": line.per_unit(units, |it| it.servers),
                 "bytes_sent": line.bytes(units),
+                "memory_mib": line.memory_mib(),
                 "added_ms": added,
                 "local": line.median(|it| as_f64(it.local)),
             })
@@ -314,6 +318,19 @@ impl Line {
         };
         let clients = share(&|it| it.client + it.tool);
         format!("{clients:.0}/{:.0}", share(&|it| it.servers))
+    }
+
+    fn memory_mib(&self) -> f64 {
+        #[allow(clippy::cast_precision_loss, reason = "gigabytes")]
+        self.median(|it| it.memory as f64 / f64::from(1 << 20))
+    }
+
+    /// For the documents; who has nothing that outlives a build has no number.
+    fn memory(&self) -> String {
+        match self.memory_mib() {
+            0.0 => "–".to_owned(),
+            mib => format!("{mib:.0} MiB"),
+        }
     }
 
     fn bytes(&self, units: usize) -> f64 {

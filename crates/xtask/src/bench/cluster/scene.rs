@@ -53,6 +53,8 @@ pub(super) struct Sample {
     pub(super) tool: Duration,
     pub(super) servers: Duration,
     pub(super) bytes_sent: u64,
+    /// Bytes that the largest process of the clients' had at most, of those that outlive a build: an agent, a daemon.
+    pub(super) memory: u64,
     /// What a unit took besides the compile itself, sorted.
     pub(super) added: Vec<Duration>,
     /// Units whose object is not the stand-in's.
@@ -208,6 +210,7 @@ impl<'a> Scene<'a> {
             tool,
             servers: after.servers - before.servers,
             bytes_sent: after.sent - before.sent,
+            memory: self.clients_group.largest_memory(),
             added: self.added(&logs),
             local: self.not_of_stand_in()?,
         })
