@@ -104,6 +104,8 @@ pub(crate) enum Outcome {
     Nowhere {
         /// What the shim exits with.
         exit_code: u8,
+        /// What is wrong with the hosts: warnings of it are not repeated for every compile, but here a build ends.
+        why: String,
     },
 }
 
@@ -248,6 +250,10 @@ impl<'a> Run<'a> {
                 let no_hosts = stock::exit::ExitCode::NoHosts.code();
                 return Ok(Some(Outcome::Nowhere {
                     exit_code: self.failed.as_ref().map_or(no_hosts, |(_, code)| *code),
+                    why: self.what_failed(match self.failed {
+                        Some(_) => Why::HostsFailed,
+                        None => Why::HostsCooling,
+                    }),
                 }));
             }
         }

@@ -166,7 +166,7 @@ async fn story(job: &Job, inbox: &mut Inbox) -> io::Result<()> {
             answer::deliver_worked(job, ticket, inbox, &plan.source, answer, &host).await
         }
         Outcome::Here { slot, local } => become_compiler(job, slot, local).await,
-        Outcome::Nowhere { exit_code } => give_up(job, exit_code).await,
+        Outcome::Nowhere { exit_code, why } => give_up(job, exit_code, &why).await,
     }
 }
 
@@ -191,12 +191,12 @@ async fn in_parts_or_here(
     Ok(())
 }
 
+/// What ends the last line of a job that may not run here.
+const NO_FALLBACK: &str = "failed to distribute and fallbacks are disabled";
+
 /// It may not run here, and no host took it.
-async fn give_up(job: &Job, exit_code: u8) -> io::Result<()> {
-    job.log(
-        LogLevel::Error,
-        "failed to distribute and fallbacks are disabled",
-    );
+async fn give_up(job: &Job, exit_code: u8, why: &str) -> io::Result<()> {
+    job.log(LogLevel::Error, format!("{why}: {NO_FALLBACK}"));
     job.abort(exit_code).await
 }
 
@@ -222,10 +222,7 @@ async fn refused_everywhere(job: &Job, hosts: &Rc<JobHosts>, said: &str) -> io::
 async fn without_hosts(job: &Job, hosts: &Rc<JobHosts>, text: String, why: Why) -> io::Result<()> {
     if !job.settings.fallback {
         job.log(LogLevel::Warning, text);
-        job.log(
-            LogLevel::Error,
-            "failed to distribute and fallbacks are disabled",
-        );
+        job.log(LogLevel::Error, NO_FALLBACK);
         return job.abort(stock::exit::ExitCode::NoHosts.code()).await;
     }
     job.warn(

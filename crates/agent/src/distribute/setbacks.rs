@@ -83,7 +83,7 @@ impl Run<'_> {
             (None, _) => {
                 let text = format!(
                     "{}: failed to distribute, running locally instead",
-                    self.what_failed()
+                    self.what_failed(Why::HostsCooling)
                 );
                 self.job.warn(&text, text.clone());
             }
@@ -91,8 +91,8 @@ impl Run<'_> {
         why_here(why).into()
     }
 
-    /// Why no host is tried.
-    fn what_failed(&self) -> String {
+    /// Why no host took it, with what each of them failed of.
+    pub(super) fn what_failed(&self, why: Why) -> String {
         /// More are not worth reading in one line.
         const NAMED_MAX: usize = 3;
         let hosts = &self.hosts.candidates;
@@ -102,7 +102,7 @@ impl Run<'_> {
             Some(format!("{}: {why}", host.text))
         });
         let named: Vec<String> = failures.take(NAMED_MAX).collect();
-        let sentence = Why::HostsCooling.sentence();
+        let sentence = why.sentence();
         match named.len() {
             0 => sentence.to_owned(),
             all if all == hosts.len() => format!("{sentence} ({})", named.join("; ")),

@@ -189,6 +189,21 @@ fn without_fallback_the_exit_code_says_what_happened() {
 }
 
 #[test]
+fn without_fallback_each_failed_job_says_why() {
+    let world = World::new();
+    let (closed, _port) = closed_port();
+    for attempt in 0..4 {
+        let strict = world.compile(&closed, "-c a.c").env("DISTCC_FALLBACK", "0");
+        let done = strict.text("").run();
+        assert_eq!(done.how, How::Aborted(103));
+        let said = done.warnings().join("\n");
+        for part in ["Connection refused", "fallbacks are disabled"] {
+            assert!(said.contains(part), "{attempt}: {said}");
+        }
+    }
+}
+
+#[test]
 fn a_compile_that_failed_there_is_repeated_here() {
     let world = World::new();
     let server = Server::new(Does::Status(0x100, "a.c:1: error: x"));
