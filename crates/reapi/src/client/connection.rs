@@ -15,7 +15,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tonic::body::Body;
 
 use super::failure::CallError;
-use crate::limits::{PING_INTERVAL_SECS, PING_TIMEOUT_SECS};
+use crate::limits::{FRAME_BYTES, PING_INTERVAL_SECS, PING_TIMEOUT_SECS};
 
 /// Bytes that the server may send in one call before it must wait for us to read, and on the
 /// connection. Whoever calls reads at once, so these bound nothing but a burst.
@@ -50,6 +50,7 @@ impl Http2 {
             .timer(TokioTimer::new())
             .initial_stream_window_size(STREAM_WINDOW_BYTES)
             .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+            .max_frame_size(FRAME_BYTES)
             .keep_alive_interval(Duration::from_secs(PING_INTERVAL_SECS))
             .keep_alive_timeout(Duration::from_secs(PING_TIMEOUT_SECS))
             .handshake(TokioIo::new(io))

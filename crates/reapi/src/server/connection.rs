@@ -25,8 +25,8 @@ use super::dispatch::dispatch;
 use super::uploads::Uploads;
 use crate::limits::{
     BATCH_CALLS_MAX, CONNECTION_INLINE_BYTES_MAX, CONNECTION_WINDOW_BYTES, FIRST_CALL_SECS,
-    HEADERS_BYTES_MAX, IDLE_CHECK_SECS, IDLE_SECS, PING_INTERVAL_SECS, PING_TIMEOUT_SECS,
-    SEND_BUFFER_BYTES, STREAM_CALLS_MAX, STREAM_WINDOW_BYTES, STREAMS_MAX,
+    FRAME_BYTES, HEADERS_BYTES_MAX, IDLE_CHECK_SECS, IDLE_SECS, PING_INTERVAL_SECS,
+    PING_TIMEOUT_SECS, SEND_BUFFER_BYTES, STREAM_CALLS_MAX, STREAM_WINDOW_BYTES, STREAMS_MAX,
 };
 
 /// Why a connection ended before its time.
@@ -217,6 +217,7 @@ pub(super) fn builder() -> http2::Builder<TokioExecutor> {
         .max_concurrent_streams(STREAMS_MAX)
         .initial_stream_window_size(STREAM_WINDOW_BYTES)
         .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+        .max_frame_size(FRAME_BYTES)
         .max_header_list_size(HEADERS_BYTES_MAX)
         .max_send_buf_size(SEND_BUFFER_BYTES)
         .keep_alive_interval(Duration::from_secs(PING_INTERVAL_SECS))
