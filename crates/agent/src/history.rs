@@ -10,7 +10,7 @@ use tokio::sync::Notify;
 use wire::JobRequest;
 use wire::event::Ended;
 
-use crate::native::Manifest;
+use crate::native::{Earlier, Manifest};
 
 /// Outputs that are remembered; a build of twice the size of Linux' fits.
 const OUTPUTS_MAX: usize = 20_000;
@@ -24,7 +24,7 @@ struct Past {
     cwd: PathBuf,
     action: Option<Manifest>,
     /// The action before. They are compared when somebody asks: most compiles are never asked about.
-    before: Option<Manifest>,
+    before: Option<Earlier>,
 }
 
 /// All of them.
@@ -74,8 +74,11 @@ impl History {
             at: SystemTime::now(),
             command: words.join(" "),
             cwd: PathBuf::from(&request.cwd),
+            before: match (before, &action) {
+                (Some(before), Some(action)) => Some(Earlier::new(before, action)),
+                _ => None,
+            },
             action,
-            before,
         };
         let mut under_way = self.under_way.borrow_mut();
         if let Some(count) = under_way.get_mut(&output) {
@@ -106,7 +109,7 @@ impl History {
             text.push_str(&action.text());
         }
         let compared = match (&past.action, &past.before) {
-            (Some(now), Some(before)) => Some(now.changes(before)),
+            (Some(now), Some(before)) => Some(now.changes(&before.whole(now))),
             _ => None,
         };
         text.push_str(&changes(compared.as_deref()));

@@ -8,6 +8,7 @@ mod include;
 mod replay;
 pub(crate) mod used;
 
+use std::num::NonZeroU32;
 use std::os::unix::ffi::OsStrExt;
 use std::sync::Arc;
 
@@ -63,11 +64,27 @@ pub(crate) struct Walk<'a> {
     answers_used: u32,
 }
 
+/// Where a file is in the list of those that are used, in few bytes: such lists are kept for every source.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct UseIndex(NonZeroU32);
+
+impl UseIndex {
+    /// `None` for what no list is long enough for.
+    pub(crate) fn new(index: usize) -> Option<Self> {
+        let number = u32::try_from(index).ok()?.checked_add(1)?;
+        NonZeroU32::new(number).map(Self)
+    }
+
+    pub(crate) fn get(self) -> usize {
+        self.0.get() as usize - 1
+    }
+}
+
 /// A file of the set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Use {
     pub(crate) node: NodeId,
-    pub(crate) from: Option<usize>,
+    pub(crate) from: Option<UseIndex>,
     /// Which directive of that file, from 1; 0 when none.
     pub(crate) spot: u32,
     pub(crate) why: Why,
@@ -333,7 +350,7 @@ impl<'a> Walk<'a> {
             Some((node, at)) => {
                 let it = Use {
                     node,
-                    from: Some(nowhere.index),
+                    from: UseIndex::new(nowhere.index),
                     spot: 0,
                     why: Why::CommandLine,
                 };

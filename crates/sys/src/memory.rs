@@ -56,10 +56,11 @@ pub fn use_few_heaps() {
 const FOR_BURSTS: &[(libc::c_int, libc::c_int)] = &[
     // No small pieces that are kept apart: all of them are joined each time that something of 64 KiB is freed.
     (libc::M_MXFAST, 0),
-    // What comes with a job, an object say, is not mapped and unmapped each time.
-    (libc::M_MMAP_THRESHOLD, 32 << 20),
+    // What comes with a job, an object say, is not mapped and unmapped each time; a compiler that is packed is, because
+    // what it leaves free is not for anything small.
+    (libc::M_MMAP_THRESHOLD, 8 << 20),
     // So much is kept when it is free, and taken at once when there is nothing left.
-    (libc::M_TRIM_THRESHOLD, 64 << 20),
+    (libc::M_TRIM_THRESHOLD, 32 << 20),
     (libc::M_TOP_PAD, 1 << 20),
 ];
 

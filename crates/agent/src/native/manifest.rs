@@ -28,6 +28,72 @@ pub(crate) struct Manifest {
     may_be_kept: bool,
 }
 
+/// The action before another of the same output, less what is the same in both: a build of thousands of outputs is
+/// remembered, and most of each action is in the next one as well.
+#[derive(Debug)]
+pub(crate) struct Earlier {
+    digest: Digest,
+    /// `None`: the same.
+    command: Option<Bytes>,
+    files: Rest<Placed>,
+    installed: Arc<Installed>,
+    may_be_kept: bool,
+}
+
+impl Earlier {
+    /// What an action has that the one after it has not.
+    pub(crate) fn new(earlier: Manifest, later: &Manifest) -> Self {
+        Self {
+            digest: earlier.digest,
+            files: Rest::new(&earlier.files, &later.files),
+            command: (earlier.command != later.command).then_some(earlier.command),
+            installed: earlier.installed,
+            may_be_kept: earlier.may_be_kept,
+        }
+    }
+
+    /// The action as it was; `later` is the one that this was made for.
+    pub(crate) fn whole(&self, later: &Manifest) -> Manifest {
+        Manifest {
+            digest: self.digest,
+            command: self.command.as_ref().unwrap_or(&later.command).clone(),
+            files: self.files.whole(&later.files),
+            installed: Arc::clone(&self.installed),
+            may_be_kept: self.may_be_kept,
+        }
+    }
+}
+
+/// A list without what another one begins and ends with as well.
+#[derive(Debug)]
+struct Rest<T> {
+    items: Box<[Arc<T>]>,
+    same_at_start: usize,
+    same_at_end: usize,
+}
+
+impl<T> Rest<T> {
+    fn new(list: &[Arc<T>], other: &[Arc<T>]) -> Self {
+        let is_same = |(one, other): &(&Arc<T>, &Arc<T>)| Arc::ptr_eq(one, other);
+        let same_at_start = list.iter().zip(other).take_while(is_same).count();
+        let (items, other) = (&list[same_at_start..], &other[same_at_start..]);
+        let from_end = items.iter().rev().zip(other.iter().rev());
+        let same_at_end = from_end.take_while(is_same).count();
+        Self {
+            items: items[..items.len() - same_at_end].into(),
+            same_at_start,
+            same_at_end,
+        }
+    }
+
+    /// The list; `other` is the one that this was made with.
+    fn whole(&self, other: &[Arc<T>]) -> Vec<Arc<T>> {
+        let start = &other[..self.same_at_start];
+        let end = &other[other.len() - self.same_at_end..];
+        [start, &self.items, end].concat()
+    }
+}
+
 impl Manifest {
     pub(crate) fn of(prepared: &Prepared) -> Self {
         Self {
@@ -170,5 +236,34 @@ fn bytes(number: u64) -> String {
         0..=9_999 => format!("{number} bytes"),
         10_000..=999_999 => format!("{} kB", number / 1000),
         _ => format!("{:.1} MiB", number as f64 / MIB),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_comes_back_whole_however_much_of_it_is_the_same() {
+        let all: Vec<Arc<usize>> = (0..5).map(Arc::new).collect();
+        let pick = |numbers: &[usize]| -> Vec<Arc<usize>> {
+            let items = numbers.iter().map(|number| Arc::clone(&all[*number]));
+            items.collect()
+        };
+        for (list, other, kept) in [
+            (&[][..], &[][..], 0),
+            (&[], &[0, 1], 0),
+            (&[0, 1], &[], 2),
+            (&[0, 1, 2], &[0, 1, 2], 0),
+            (&[0, 1, 2], &[3, 1, 2], 1),
+            (&[0, 1, 2], &[0, 3, 4, 2], 1),
+            (&[0, 0, 0], &[0], 2),
+            (&[0], &[0, 0, 0], 0),
+        ] {
+            let (list, other) = (pick(list), pick(other));
+            let rest = Rest::new(&list, &other);
+            assert_eq!(rest.items.len(), kept, "{list:?} {other:?}");
+            assert_eq!(rest.whole(&other), list, "{list:?} {other:?}");
+        }
     }
 }

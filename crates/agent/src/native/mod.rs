@@ -30,7 +30,7 @@ mod workers;
 pub use cache::CacheSettings;
 pub(crate) use cache::{Kept, is_off as is_cache_off};
 pub(crate) use inputs::changed;
-pub(crate) use manifest::Manifest;
+pub(crate) use manifest::{Earlier, Manifest};
 pub(crate) use prepare::{Order, Prepared};
 pub(crate) use preprocessed::TextFile;
 pub(crate) use result::{Answer, fetch};

@@ -1,6 +1,6 @@
 //! The values of conditions.
 
-use super::{Here, Spot, Unknown, Use, Walk};
+use super::{Here, Spot, Unknown, Use, UseIndex, Walk};
 use crate::eval;
 use crate::expand::{self, Budget, Expander, Place, Stop};
 use crate::hash::bytes64;
@@ -146,7 +146,7 @@ impl Walk<'_> {
                     if self.family == Family::Clang {
                         self.note_use(Use {
                             node,
-                            from: Some(here.index),
+                            from: UseIndex::new(here.index),
                             spot: 0,
                             why: Why::Probed,
                         });

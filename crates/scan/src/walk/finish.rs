@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::Walk;
+use super::{UseIndex, Walk};
 use crate::files::Found;
 use crate::parsed::Parsed;
 use crate::reads::Reading;
@@ -15,7 +15,8 @@ impl Walk<'_> {
         let mut files = Vec::with_capacity(uses.len());
         for it in &uses {
             let node = it.node;
-            let line = match it.from {
+            let from = it.from.map(UseIndex::get);
+            let line = match from {
                 Some(from) if it.spot > 0 => {
                     if of_file.as_ref().is_none_or(|known| known.0 != from) {
                         of_file = Some((from, self.parsed_of(from, &uses[from])));
@@ -27,7 +28,7 @@ impl Walk<'_> {
             files.push(FileUse {
                 path: Arc::clone(self.scanner.tree.path(node)),
                 cut: self.scanner.tree.cut(node),
-                from: it.from,
+                from,
                 line,
                 why: it.why,
                 stamp: match self.scanner.tree.look(node, self.files) {

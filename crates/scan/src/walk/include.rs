@@ -1,6 +1,6 @@
 //! Includes: finding the file, and entering it.
 
-use super::{Here, Spot, Use, Walk};
+use super::{Here, Spot, Use, UseIndex, Walk};
 use crate::expand::{self, Stop};
 use crate::limits::{INCLUDE_DEPTH_MAX, INCLUDES_MAX};
 use crate::names::Name;
@@ -66,7 +66,7 @@ impl Walk<'_> {
             Some((node, at)) => {
                 let it = Use {
                     node,
-                    from: Some(here.index),
+                    from: UseIndex::new(here.index),
                     spot: spot.number,
                     why: Why::Included(how),
                 };
@@ -235,7 +235,7 @@ impl Walk<'_> {
         let fresh = self.scanner.used.get(node).is_none();
         let it = Use {
             node,
-            from: Some(here.index),
+            from: UseIndex::new(here.index),
             spot: spot.number,
             why: Why::Assembler,
         };
@@ -317,7 +317,7 @@ impl Walk<'_> {
     fn note_precompiled(&mut self, node: NodeId, from: usize) {
         self.note_use(Use {
             node,
-            from: Some(from),
+            from: UseIndex::new(from),
             spot: 0,
             why: Why::Precompiled,
         });

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use super::{Use, Walk};
+use super::{Use, UseIndex, Walk};
 use crate::limits::{DIRECTIVES_MAX, INCLUDE_DEPTH_MAX, INCLUDES_MAX};
 use crate::mode::Mode;
 use crate::parsed::Parsed;
@@ -136,7 +136,7 @@ impl Walk<'_> {
         visit.effect.apply(&mut self.scanner.state);
         self.scanner.trail.rest_on(&visit.grounds);
         for it in &visit.uses {
-            let from = self.scanner.used.get(it.from);
+            let from = self.scanner.used.get(it.from).and_then(UseIndex::new);
             self.note_use(Use {
                 node: it.node,
                 from,
@@ -238,7 +238,7 @@ impl Walk<'_> {
         let trail = &mut self.scanner.trail;
         let mut uses: Vec<VisitUse> = Vec::new();
         for it in trail.uses_since(frame.trail) {
-            let Some(from) = it.from.and_then(|from| self.uses.get(from)) else {
+            let Some(from) = it.from.and_then(|from| self.uses.get(from.get())) else {
                 return false;
             };
             uses.push(VisitUse {
