@@ -247,14 +247,7 @@ impl<'a> Run<'a> {
             }
             Order::GiveUp => {
                 self.wait_for_preprocessor(inbox).await;
-                let no_hosts = stock::exit::ExitCode::NoHosts.code();
-                return Ok(Some(Outcome::Nowhere {
-                    exit_code: self.failed.as_ref().map_or(no_hosts, |(_, code)| *code),
-                    why: self.what_failed(match self.failed {
-                        Some(_) => Why::HostsFailed,
-                        None => Why::HostsCooling,
-                    }),
-                }));
+                return Ok(Some(self.nowhere()));
             }
         }
         Ok(None)

@@ -7,7 +7,7 @@ use reapi::client::CallError;
 use wire::LogLevel;
 use wire::event::EventKind;
 
-use super::{Run, TextState};
+use super::{Outcome, Run, TextState};
 use crate::dispatch::Ticket;
 use crate::failure::HostFailure;
 use crate::job::why_here;
@@ -91,8 +91,20 @@ impl Run<'_> {
         why_here(why).into()
     }
 
+    /// Why no host takes it, where it may not run here.
+    pub(super) fn nowhere(&self) -> Outcome {
+        let (exit_code, why) = match &self.failed {
+            Some((_, code)) => (*code, Why::HostsFailed),
+            None => (stock::exit::ExitCode::NoHosts.code(), Why::HostsCooling),
+        };
+        Outcome::Nowhere {
+            exit_code,
+            why: self.what_failed(why),
+        }
+    }
+
     /// Why no host took it, with what each of them failed of.
-    pub(super) fn what_failed(&self, why: Why) -> String {
+    fn what_failed(&self, why: Why) -> String {
         /// More are not worth reading in one line.
         const NAMED_MAX: usize = 3;
         let hosts = &self.hosts.candidates;
