@@ -11,7 +11,13 @@ use rustix::process::Pid;
 #[derive(Debug)]
 pub(crate) struct ControlGroup {
     dir: PathBuf,
+    /// The group that bounds what the same processes use, where that is another one.
+    bound: Option<PathBuf>,
 }
+
+/// How often the kernel counts anew what a bounded group has used, in microseconds: short, so that what waits for its
+/// share waits no longer than on a slower processor.
+const PERIOD_MICROS: usize = 10_000;
 
 impl ControlGroup {
     /// Makes a group below the root of the unified hierarchy; needs root.
@@ -19,23 +25,56 @@ impl ControlGroup {
         let dir = hierarchy()?.join(format!("farcc-{}-{name}", std::process::id()));
         fs::create_dir(&dir)
             .map_err(|error| format!("cannot make {} (needs root): {error}", dir.display()))?;
-        Ok(Self { dir })
+        Ok(Self { dir, bound: None })
     }
 
-    /// Where it is: what writes its number to `cgroup.procs` in there is in the group.
-    pub(crate) fn dir(&self) -> &Path {
-        &self.dir
+    /// Makes one whose processes have so many hundredths of one processor, as if it were a slower one.
+    pub(crate) fn with_share(name: &str, percent: usize) -> Result<Self, String> {
+        let mut group = Self::new(name)?;
+        let quota = PERIOD_MICROS * percent / 100;
+        if group.dir.join("cpu.max").exists() {
+            write(&group.dir, "cpu.max", &format!("{quota} {PERIOD_MICROS}"))?;
+            return Ok(group);
+        }
+        // The kernel's first kind of groups bounds processors wherever the second does not.
+        let of_processors = mounted(|kind, options| kind == "cgroup" && options.contains(&"cpu"));
+        let of_processors = of_processors.ok_or("no cgroup file system bounds processors")?;
+        let name = group.dir.file_name().unwrap_or_default();
+        let dir = of_processors.join(name);
+        fs::create_dir(&dir).map_err(|error| format!("cannot make {}: {error}", dir.display()))?;
+        group.bound = Some(dir.clone());
+        write(&dir, "cpu.cfs_period_us", &PERIOD_MICROS.to_string())?;
+        write(&dir, "cpu.cfs_quota_us", &quota.to_string())?;
+        Ok(group)
+    }
+
+    /// For `sh -c`: enters the group whose [`Self::list`] is the first argument, and becomes the command in the others.
+    pub(crate) const ENTER: &str =
+        r#"for it in $0; do echo $$ >"$it/cgroup.procs" || exit 1; done; exec "$@""#;
+
+    /// Its directories, with a blank between them.
+    pub(crate) fn list(&self) -> String {
+        let dirs: Vec<_> = self.dirs().map(Path::to_string_lossy).collect();
+        dirs.join(" ")
+    }
+
+    fn dirs(&self) -> impl Iterator<Item = &Path> {
+        std::iter::once(&self.dir)
+            .chain(&self.bound)
+            .map(PathBuf::as_path)
     }
 
     /// Takes a process and its descendants in; what they start later belongs to it as well.
     pub(crate) fn take(&self, head: Pid) -> Result<(), String> {
         for pid in crate::cpu::family(head)? {
-            let moved = fs::write(self.dir.join("cgroup.procs"), pid.to_string());
-            // One that has just ended need not be moved.
-            if let Err(error) = moved
-                && error.raw_os_error() != Some(rustix::io::Errno::SRCH.raw_os_error())
-            {
-                return Err(format!("cannot move process {pid}: {error}"));
+            for dir in self.dirs() {
+                let moved = fs::write(dir.join("cgroup.procs"), pid.to_string());
+                // One that has just ended need not be moved.
+                if let Err(error) = moved
+                    && error.raw_os_error() != Some(rustix::io::Errno::SRCH.raw_os_error())
+                {
+                    return Err(format!("cannot move process {pid}: {error}"));
+                }
             }
         }
         Ok(())
@@ -71,8 +110,10 @@ impl Drop for ControlGroup {
         // The kernel takes a moment to see a killed process off.
         const ATTEMPTS: usize = 10_000;
         let _last_ones = fs::write(self.dir.join("cgroup.kill"), "1");
+        let dirs: Vec<&Path> = self.dirs().collect();
         for _ in 0..ATTEMPTS {
-            if fs::remove_dir(&self.dir).is_ok() {
+            let is_gone = |dir: &&Path| fs::remove_dir(dir).is_ok() || !dir.exists();
+            if dirs.iter().all(is_gone) {
                 return;
             }
             std::thread::yield_now();
@@ -80,13 +121,24 @@ impl Drop for ControlGroup {
     }
 }
 
+fn write(dir: &Path, file: &str, text: &str) -> Result<(), String> {
+    let path = dir.join(file);
+    fs::write(&path, text).map_err(|error| format!("cannot write {}: {error}", path.display()))
+}
+
 /// Where the unified hierarchy is mounted.
 fn hierarchy() -> Result<PathBuf, String> {
-    let mounts = fs::read_to_string("/proc/self/mounts").unwrap_or_default();
-    let mount = mounts.lines().find_map(|line| {
-        let mut fields = line.split(' ');
-        let (_, path, kind) = (fields.next()?, fields.next()?, fields.next()?);
-        (kind == "cgroup2").then(|| PathBuf::from(path))
-    });
+    let mount = mounted(|kind, _| kind == "cgroup2");
     mount.ok_or_else(|| "no cgroup2 file system is mounted".to_owned())
+}
+
+/// Where a file system of a kind and with options is mounted.
+fn mounted(is_it: impl Fn(&str, &[&str]) -> bool) -> Option<PathBuf> {
+    let mounts = fs::read_to_string("/proc/self/mounts").unwrap_or_default();
+    mounts.lines().find_map(|line| {
+        let mut fields = line.split(' ').skip(1);
+        let (path, kind, options) = (fields.next()?, fields.next()?, fields.next()?);
+        let options: Vec<&str> = options.split(',').collect();
+        is_it(kind, &options).then(|| PathBuf::from(path))
+    })
 }

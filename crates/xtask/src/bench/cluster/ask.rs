@@ -22,6 +22,8 @@ Options:
   --slots N,...      jobs that all servers run at once; a build for each number (8,64)
   --servers N        servers that share them (16 slots each, eight at most)
   --clients N        machines that build the project at the same time, each its own copy (1)
+  --client-core N    the clients' core gives them N hundredths of itself, as a slower one would (100): who is to be the
+                     slower side, where servers of any number share one core
   --peers PEER,...   who builds (nothing,farcc,farcc-stock,distcc,distcc-lzo)
   --sample N         so many units, spread evenly, instead of all
   --rounds N         so often; medians are told (1)
@@ -45,6 +47,8 @@ pub(super) struct Ask {
     pub(super) servers: Option<usize>,
     /// Machines that build the project at the same time.
     pub(super) clients: usize,
+    /// How much of their core the clients have, in hundredths.
+    pub(super) client_core: usize,
     /// What the build tool is told with `-j`; by default what suits the peer.
     pub(super) jobs: Option<usize>,
     /// Words added to each compile.
@@ -66,6 +70,7 @@ impl Ask {
             rounds: 1,
             servers: None,
             clients: 1,
+            client_core: 100,
             jobs: None,
             more: Vec::new(),
             keep: None,
@@ -81,6 +86,7 @@ impl Ask {
                 "--rounds" => ask.rounds = number(value()?)?,
                 "--servers" => ask.servers = Some(number(value()?)?),
                 "--clients" => ask.clients = number(value()?)?,
+                "--client-core" => ask.client_core = number(value()?)?.min(100),
                 "--jobs" => ask.jobs = Some(number(value()?)?),
                 "--add" => ask.more.extend(value()?.split(' ').map(str::to_owned)),
                 "--keep" => ask.keep = Some(value()?.into()),

@@ -28,7 +28,8 @@ pub(super) struct Client {
     layer: Layer,
     project: PathBuf,
     network: String,
-    group: PathBuf,
+    /// As [`ControlGroup::ENTER`] takes it.
+    group: String,
 }
 
 impl Client {
@@ -57,7 +58,7 @@ impl Client {
             layer,
             project: project.to_owned(),
             network: network.client_option(number)?,
-            group: group.dir().to_owned(),
+            group: group.list(),
         })
     }
 
@@ -65,7 +66,7 @@ impl Client {
     pub(super) fn command(&self) -> Command {
         let mut command = self.workspace.command("/bin/sh");
         command
-            .args(["-c", r#"echo $$ >"$0/cgroup.procs" && exec "$@""#])
+            .args(["-c", ControlGroup::ENTER])
             .arg(&self.group)
             .args(["nsenter", &self.network, &self.view.option("mnt")])
             .args(["taskset", "-c", CLIENTS_CORE]);

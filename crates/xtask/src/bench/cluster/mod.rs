@@ -139,6 +139,7 @@ fn describe(ask: &Ask, stage: &Stage) -> Tree {
         name: tree_name(&ask.database),
         units: stage.units.len(),
         clients: ask.clients,
+        client_core: ask.client_core,
         compile: times().map(|it| it.cpu).sum(),
         longest: times().map(|it| it.cpu).max().unwrap_or(Duration::ZERO),
     }

@@ -20,6 +20,8 @@ pub(super) struct Tree {
     pub(super) units: usize,
     /// Machines that build all of them at the same time.
     pub(super) clients: usize,
+    /// How much of their core they have, in hundredths.
+    pub(super) client_core: usize,
     /// Sum of what the compiles take.
     pub(super) compile: Duration,
     pub(super) longest: Duration,
@@ -54,6 +56,14 @@ impl Tree {
         match self.clients {
             1 => String::new(),
             clients => format!(", all built by {clients} clients at the same time"),
+        }
+    }
+
+    /// Words for people.
+    fn clients_core(&self) -> String {
+        match self.client_core {
+            100 => "one core".to_owned(),
+            percent => format!("{percent} % of one core"),
         }
     }
 
@@ -97,8 +107,9 @@ impl Report {
             tree.by_whom()
         );
         println!(
-            "clients on one core, servers on another; CPU and bytes per unit; medians, in brackets the spread of the wall \
-             time, which ends when the last client has everything; `first` is when the first one has\n"
+            "clients on {}, servers on another; CPU and bytes per unit; medians, in brackets the spread of the wall \
+             time, which ends when the last client has everything; `first` is when the first one has\n",
+            tree.clients_core()
         );
         println!(
             "{:>5} {:<12} {:<16} {:>8} {:>12} {:>8} {:>8} {:>8} {:>9} {:>9} {:>9} {:>9} {:>9} {:>7} {:>24} {:>6}",
@@ -122,7 +133,7 @@ impl Report {
     }
 
     pub(super) fn print_line(&self, line: &Line) {
-        let units = self.tree.built();
+        let (tree, units) = (&self.tree, self.tree.built());
         let walls = line.sorted(|it| it.wall().as_secs_f64());
         let wall = line.median(|it| it.wall().as_secs_f64());
         let bound = self.tree.bound(line.slots).as_secs_f64();
@@ -145,7 +156,7 @@ impl Report {
             line.per_unit(units, |it| it.client),
             line.per_unit(units, |it| it.tool),
             line.per_unit(units, |it| it.servers),
-            line.busy(),
+            line.busy(tree),
             line.bytes(units) / 1000.0,
             line.memory_mib(),
             added.join(" / "),
@@ -209,7 +220,7 @@ impl Report {
         let (tree, units) = (&self.tree, self.tree.built());
         let mut text = format!(
             "# {}\n\n{} units, {:.0} ms of compile each, the longest {:.1} s{}. CPU and bytes per unit, medians of {} \
-             rounds.\n\n\
+             rounds. Clients on {}.\n\n\
              | slots | peer | build | wall | by bound | units/s | client | build tool | servers | busy | sent | \
              memory | added, median | added, 95 % |\n|---|---|---|---|---|---|---|---|---|---|---|---|---|---|\n",
             tree.name,
@@ -218,6 +229,7 @@ impl Report {
             tree.longest.as_secs_f64(),
             tree.by_whom(),
             self.lines.first().map_or(0, |line| line.samples.len()),
+            tree.clients_core(),
         );
         for line in &self.lines {
             let wall = line.median(|it| it.wall().as_secs_f64());
@@ -249,7 +261,7 @@ impl Report {
                 line.per_unit(units, |it| it.client),
                 line.per_unit(units, |it| it.tool),
                 line.per_unit(units, |it| it.servers),
-                line.busy(),
+                line.busy(tree),
                 line.bytes(units) / 1000.0,
                 line.memory(),
                 added(50),
@@ -287,6 +299,7 @@ impl Report {
             "tree": self.tree.name,
             "units": self.tree.units,
             "clients": self.tree.clients,
+            "client_core_percent": self.tree.client_core,
             "compile_ms": self.tree.compile.as_secs_f64() * 1000.0 / as_f64(self.tree.units),
             "longest_s": self.tree.longest.as_secs_f64(),
             "lines": lines.collect::<Vec<_>>(),
@@ -311,12 +324,12 @@ impl Line {
         self.median(|it| of(it).as_secs_f64()) * 1000.0 / as_f64(units)
     }
 
-    /// How much of the clients' core and of the servers' core was used.
-    fn busy(&self) -> String {
+    /// How much of what the clients have of their core, and of the servers' core, was used.
+    fn busy(&self, tree: &Tree) -> String {
         let share = |of: &dyn Fn(&Sample) -> Duration| {
             self.median(|it| 100.0 * of(it).as_secs_f64() / it.wall().as_secs_f64())
         };
-        let clients = share(&|it| it.client + it.tool);
+        let clients = share(&|it| it.client + it.tool) * 100.0 / as_f64(tree.client_core);
         format!("{clients:.0}/{:.0}", share(&|it| it.servers))
     }
 
@@ -360,6 +373,7 @@ mod tests {
             name: String::new(),
             units: 100,
             clients,
+            client_core: 100,
             compile: Duration::from_secs(40),
             longest: Duration::from_secs(6),
         };

@@ -96,7 +96,7 @@ pub(super) fn play(
 ) -> Result<Vec<(Phase, Sample)>, String> {
     let all = slots.iter().sum();
     let jobs = ask.jobs.unwrap_or_else(|| peer.jobs(all));
-    let scene = Scene::set_up(stage, peer, slots, jobs, ask.clients)?;
+    let scene = Scene::set_up(stage, peer, slots, jobs, ask)?;
     let result = scene.build_all();
     if let Some(dir) = &ask.keep {
         scene.keep_logs(&dir.join(format!("{}-{all}", peer.name())));
@@ -110,7 +110,7 @@ impl<'a> Scene<'a> {
         peer: Peer,
         slots: &[usize],
         jobs: usize,
-        clients: usize,
+        ask: &Ask,
     ) -> Result<Self, String> {
         let place = Workspace::new();
         let name = |side: &str| format!("{side}-{}", place.mark());
@@ -138,15 +138,18 @@ impl<'a> Scene<'a> {
             stage,
             peer,
             jobs,
-            clients: Vec::with_capacity(clients),
+            clients: Vec::with_capacity(ask.clients),
             _daemons: daemons,
-            clients_group: ControlGroup::new(&name("clients"))?,
+            clients_group: match ask.client_core {
+                100 => ControlGroup::new(&name("clients"))?,
+                percent => ControlGroup::with_share(&name("clients"), percent)?,
+            },
             servers_group,
             addresses,
             dir: ninja::directory(&stage.units),
             place,
         };
-        for number in 0..clients {
+        for number in 0..ask.clients {
             scene.add_client(number, &hosts.join(" "))?;
         }
         Ok(scene)

@@ -155,8 +155,8 @@ impl Site<'_> {
     pub(super) fn command(&self, program: &Path) -> Command {
         let mut command = self.place.command("/bin/sh");
         command
-            .args(["-c", r#"echo $$ >"$0/cgroup.procs" && exec "$@""#])
-            .arg(self.group.dir())
+            .args(["-c", ControlGroup::ENTER])
+            .arg(self.group.list())
             .args(self.network.enter())
             .args(["taskset", "-c", SERVERS_CORE])
             .arg(program);
