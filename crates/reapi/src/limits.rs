@@ -48,9 +48,9 @@ pub(crate) const CONNECTION_WINDOW_BYTES: u32 = STREAM_WINDOW_BYTES * STREAMS_MA
 pub(crate) const ANSWER_PIECE_BYTES: usize = 64 << 10;
 pub(crate) const SEND_BUFFER_BYTES: usize = 128 << 10;
 
-/// Bytes that the other side may put into one frame of HTTP/2, either way: a frame is read with one or two system
-/// calls, and with four of the usual 16 KiB an object costs both sides more in calls than in copies. Not more, because
-/// nothing else gets through while a frame is on its way.
+/// Bytes that the other side may put into one frame of HTTP/2, either way. Each frame of an object was seen to take
+/// four system calls, and the usual 16 KiB make many of them. Not more, because nothing else gets through while a frame
+/// is on its way.
 pub(crate) const FRAME_BYTES: u32 = 64 << 10;
 
 /// Longest headers of a call, in bytes. Real ones have some 500; clients add identifications.

@@ -8,6 +8,9 @@ use super::peers::Peer;
 /// Slots if nobody says which.
 const SLOTS: &[usize] = &[8, 64];
 
+/// The least part of a core that clients can have, in hundredths: the kernel counts no less than a millisecond at a time.
+const CLIENT_CORE_MIN: usize = 10;
+
 /// What can be asked for.
 pub(super) fn help() -> String {
     format!("{USAGE}\nPeers:\n{}", Peer::list())
@@ -86,7 +89,7 @@ impl Ask {
                 "--rounds" => ask.rounds = number(value()?)?,
                 "--servers" => ask.servers = Some(number(value()?)?),
                 "--clients" => ask.clients = number(value()?)?,
-                "--client-core" => ask.client_core = number(value()?)?.min(100),
+                "--client-core" => ask.client_core = number(value()?)?,
                 "--jobs" => ask.jobs = Some(number(value()?)?),
                 "--add" => ask.more.extend(value()?.split(' ').map(str::to_owned)),
                 "--keep" => ask.keep = Some(value()?.into()),
@@ -99,6 +102,11 @@ impl Ask {
         }
         if ask.database.as_os_str().is_empty() {
             return Err("which compile_commands.json?".into());
+        }
+        if !(CLIENT_CORE_MIN..=100).contains(&ask.client_core) {
+            return Err(format!(
+                "clients can have {CLIENT_CORE_MIN} to 100 hundredths of a core"
+            ));
         }
         if ask.clients > CLIENTS_MAX {
             return Err(format!("at most {CLIENTS_MAX} clients"));
@@ -138,6 +146,15 @@ mod tests {
         assert_eq!(clients(&["a.json", "--clients", "3"]), Ok(3));
         assert!(clients(&["a.json", "--clients", "0"]).is_err());
         assert!(clients(&["a.json", "--clients", "1000"]).is_err());
+    }
+
+    #[test]
+    fn clients_have_a_whole_core_or_a_part_that_the_kernel_can_count() {
+        let core = |words: &[&str]| Ask::read(words).map(|ask| ask.client_core);
+        assert_eq!(core(&["a.json"]), Ok(100));
+        assert_eq!(core(&["a.json", "--client-core", "50"]), Ok(50));
+        assert!(core(&["a.json", "--client-core", "9"]).is_err());
+        assert!(core(&["a.json", "--client-core", "101"]).is_err());
     }
 
     #[test]
