@@ -14,19 +14,80 @@ use programs::{Dice, HEADERS, OPERANDS, source};
 use crate::{Files, Options, Question, Request, Scan, Scanner, Toolchain, ToolchainId};
 
 /// Compilers of the programs: what they say their macros are.
-const COMPILERS: [&[u8]; 3] = [
+const COMPILERS: [&[u8]; 4] = [
     b"#define __STDC_VERSION__ 201710L\n#define __STDC_HOSTED__ 1\n",
     b"#define __STDC_VERSION__ 199901L\n#define __STDC_HOSTED__ 1\n#define __STRICT_ANSI__ 1\n",
     b"#define __cplusplus 201703L\n#define __STDC_HOSTED__ 1\n",
+    b"#define __STDC_VERSION__ 201710L\n#define __clang__ 1\n",
 ];
 
-/// Compiles of a program: a compiler, and options besides those of all compiles.
-const COMPILES: [(usize, &[&str]); 5] = [
-    (0, &["main.c"]),
-    (0, &["-DA=1", "main.c"]),
-    (0, &["other.c"]),
-    (1, &["main.c"]),
-    (2, &["-x", "c++", "main.c"]),
+/// One compile of a program.
+#[derive(Debug, Clone, Copy)]
+struct Compile {
+    /// Number of the compiler.
+    compiler: usize,
+    /// Where headers are looked for, if it is not as in [`ARGS`].
+    path: Option<&'static [&'static str]>,
+    /// Options besides.
+    more: &'static [&'static str],
+}
+
+/// A compile with the search path of all.
+const fn plain(compiler: usize, more: &'static [&'static str]) -> Compile {
+    let path = None;
+    Compile {
+        compiler,
+        path,
+        more,
+    }
+}
+
+/// A compile with a search path of its own.
+const fn elsewhere(compiler: usize, path: &'static [&'static str]) -> Compile {
+    Compile {
+        compiler,
+        path: Some(path),
+        more: &["main.c"],
+    }
+}
+
+/// Compiles of a program, alone and after each other.
+const COMPILES: [Compile; 16] = [
+    plain(0, &["main.c"]),
+    plain(0, &["-DA=1", "main.c"]),
+    plain(0, &["other.c"]),
+    plain(1, &["main.c"]),
+    plain(2, &["-x", "c++", "main.c"]),
+    plain(3, &["main.c"]),
+    // Another directory in front, behind, and in between.
+    elsewhere(0, &["-Id0/sub", "-Id0", "-iquote", "d1", "-isystem", "d2"]),
+    elsewhere(
+        0,
+        &[
+            "-Id0",
+            "-iquote",
+            "d1",
+            "-isystem",
+            "d2",
+            "-idirafter",
+            "d0/sub",
+        ],
+    ),
+    elsewhere(0, &["-Id0", "-Id0/sub", "-iquote", "d1", "-isystem", "d2"]),
+    // The same directories in other places, for quoted names only, and both.
+    elsewhere(0, &["-Id0", "-Id1", "-Id2"]),
+    elsewhere(0, &["-Id1", "-Id2", "-Id0"]),
+    elsewhere(0, &["-iquote", "d0", "-iquote", "d1", "-Id2"]),
+    elsewhere(
+        0,
+        &["-iquote", "d0", "-iquote", "d1", "-Id0", "-Id1", "-Id2"],
+    ),
+    elsewhere(
+        0,
+        &["-iquote", "d1", "-iquote", "d0/sub", "-Id0/sub", "-Id2"],
+    ),
+    elsewhere(3, &["-Id0", "-Id0/sub", "-iquote", "d1", "-isystem", "d2"]),
+    elsewhere(2, &["-Id0/sub", "-Id0", "-iquote", "d1", "-isystem", "d2"]),
 ];
 
 /// A scanner that knows the compilers, and their answers to questions if they have any.
@@ -56,10 +117,18 @@ fn scanner(answers: &[(Question, u64)]) -> (Scanner, Vec<ToolchainId>) {
 fn scan(
     (scanner, toolchains): &mut (Scanner, Vec<ToolchainId>),
     memory: &mut Memory,
-    (compiler, more): (usize, &[&str]),
+    compile: Compile,
 ) -> Scan {
-    let options = ARGS.iter().filter(|&&word| word != "main.c").chain(more);
-    let args: Vec<OsString> = options.map(OsString::from).collect();
+    let Compile {
+        compiler,
+        path,
+        more,
+    } = compile;
+    let all = ARGS.iter().filter(|&&word| word != "main.c");
+    let args: Vec<OsString> = match path {
+        None => all.chain(more).map(OsString::from).collect(),
+        Some(path) => path.iter().chain(more).map(OsString::from).collect(),
+    };
     let options = Options::parse(&args);
     let request = Request {
         toolchain: toolchains[compiler],

@@ -11,7 +11,7 @@
 //!
 //! Files by reading order: [`Scanner`] keeps what is known, `walk` follows one compile, `parse` and `text` make files
 //! into directives, `reads` keeps these, `state` holds the macros, `expand` and `eval` give conditions their values,
-//! `search`, `lookups` and `tree` find headers, `visits` does headers again, `memo` whole compiles.
+//! `search`, `paths`, `lookups` and `tree` find headers, `visits` does headers again, `memo` whole compiles.
 //!
 //! ```
 //! use std::path::Path;
@@ -53,6 +53,7 @@ mod once;
 pub mod options;
 mod parse;
 mod parsed;
+mod paths;
 mod reads;
 mod report;
 mod scanner;

@@ -46,7 +46,7 @@ pub const LOG_EVENTS_MAX: usize = 4_000_000;
 pub const TRAIL_STEPS_MAX: usize = 2_000_000;
 
 /// Bytes of remembered visits of headers. Beyond it those go that were not of use lately.
-pub const VISITS_BYTES_MAX: usize = 64 << 20;
+pub const VISITS_BYTES_MAX: usize = 32 << 20;
 
 /// Visits remembered of one header: for different macros, or found in different ways.
 pub const VISITS_PER_HEADER_MAX: usize = 8;

@@ -1,22 +1,17 @@
 //! Headers looked for in search paths, remembered from compile to compile.
 //!
-//! Compiles of one project have a few search paths and include the same headers. Every path is kept once, and so is
-//! what looking for a header in it found, with all the places that were looked at. A lookup is checked once in a scan:
-//! each of its places is looked at again, and only if something else is there now is the header looked for anew. What
-//! rests on a lookup can then ask whether it has changed since.
-
-use std::sync::Arc;
+//! Compiles of one project include the same headers. What looking for one in a path found is kept once for all paths
+//! that begin with the directories that were looked into, with all the places that were looked at. A lookup is checked
+//! once in a scan: each of its places is looked at again, and only if something else is there now is the header looked
+//! for anew. What rests on a lookup can then ask whether it has changed since.
 
 use crate::files::Found;
 use crate::hash::FastMap;
 use crate::names::Name;
-use crate::search::{At, SearchPath, Unreadable, World, is_file};
+use crate::paths::{PathId, Paths, Prefix};
+use crate::search::{At, Unreadable, World, is_file};
 use crate::trail::Look;
 use crate::tree::NodeId;
-
-/// A search path.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
-pub(crate) struct PathId(u32);
 
 /// A header in a search path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -30,6 +25,7 @@ struct Lookup {
     /// Every place looked at, in order; the last is that of the file, if there is one.
     places: Box<[NodeId]>,
     answer: Answer,
+    /// One of the paths that it is for.
     path: PathId,
     start: u32,
     header: Name,
@@ -39,33 +35,45 @@ struct Lookup {
     moved: u32,
 }
 
+/// How many directories of their paths the lookups of one header have needed: each is a bit, the last of them stands
+/// for all above.
+#[derive(Debug, Clone, Copy, Default)]
+struct Depths(u64);
+
 /// All search paths, and what was looked for in them.
 #[derive(Debug, Default)]
 pub(crate) struct Lookups {
-    paths: Vec<Arc<SearchPath>>,
-    by_path: FastMap<Arc<SearchPath>, PathId>,
+    pub(crate) paths: Paths,
     all: Vec<Lookup>,
-    by_header: FastMap<(PathId, u32, Name), LookupId>,
+    by_prefix: FastMap<(Prefix, u32, Name), LookupId>,
+    depths: FastMap<(u32, Name), Depths>,
     places: usize,
 }
 
+/// A visit of an earlier scan that is asked for again.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Again {
+    pub(crate) scan: u32,
+    /// The search path it was made with, and the one of now.
+    pub(crate) from: PathId,
+    pub(crate) to: PathId,
+}
+
+impl Depths {
+    const LAST: u32 = u64::BITS - 1;
+
+    fn add(&mut self, depth: u32) {
+        self.0 |= 1 << depth.min(Self::LAST);
+    }
+
+    /// Each of them, in order, up to the length of a path.
+    fn up_to(self, whole: u32) -> impl Iterator<Item = u32> {
+        let has = move |depth: u32| self.0 & (1 << depth.min(Self::LAST)) != 0;
+        (self.0.trailing_zeros()..=whole).filter(move |&depth| has(depth))
+    }
+}
+
 impl Lookups {
-    /// The number of a search path.
-    pub(crate) fn intern(&mut self, path: SearchPath) -> PathId {
-        if let Some(&id) = self.by_path.get(&path) {
-            return id;
-        }
-        let id = PathId(index(self.paths.len()));
-        let path = Arc::new(path);
-        self.paths.push(Arc::clone(&path));
-        self.by_path.insert(path, id);
-        id
-    }
-
-    pub(crate) fn path(&self, id: PathId) -> &SearchPath {
-        &self.paths[id.0 as usize]
-    }
-
     /// The header in the path from its entry `start` on.
     pub(crate) fn in_path(
         &mut self,
@@ -74,12 +82,8 @@ impl Lookups {
         header: Name,
         world: &mut World<'_>,
     ) -> Result<Option<(NodeId, At)>, Unreadable> {
-        let id = match self.by_header.get(&(path, start, header)) {
-            Some(&id) => id,
-            None => self.add(path, start, header, world),
-        };
+        let id = self.find_or_add(path, start, header, world);
         world.trail.look(Look::Lookup(id));
-        self.check(id, world);
         let answer = self.all[id.0 as usize].answer?;
         Ok(answer.map(|(file, index)| (file, At::Entry(index))))
     }
@@ -88,6 +92,94 @@ impl Lookups {
     pub(crate) fn moved(&mut self, id: LookupId, world: &mut World<'_>) -> u32 {
         self.check(id, world);
         self.all[id.0 as usize].moved
+    }
+
+    /// The lookup that stands for one of an earlier visit, if it finds what that found.
+    pub(crate) fn again(
+        &mut self,
+        id: LookupId,
+        again: Again,
+        world: &mut World<'_>,
+    ) -> Option<LookupId> {
+        let Again { scan, from, to } = again;
+        if from == to {
+            return (self.moved(id, world) <= scan).then_some(id);
+        }
+        let was = &self.all[id.0 as usize];
+        let start = self.paths.start_in(was.start, from, to)?;
+        if start == was.start && self.is_for(id, to) {
+            return (self.moved(id, world) <= scan).then_some(id);
+        }
+        let (header, answer) = (was.header, was.answer.ok()?);
+        // It is not asked for again: what it found then is all that is wanted.
+        if was.moved > scan {
+            return None;
+        }
+        let id = self.find_or_add(to, start, header, world);
+        let is = self.all[id.0 as usize].answer.ok()?;
+        (is.map(|it| it.0) == answer.map(|it| it.0)).then_some(id)
+    }
+
+    /// A lookup that was checked in this scan.
+    fn find_or_add(
+        &mut self,
+        path: PathId,
+        start: u32,
+        header: Name,
+        world: &mut World<'_>,
+    ) -> LookupId {
+        while let Some(id) = self.get(path, start, header) {
+            self.check(id, world);
+            if self.is_for(id, path) {
+                return id;
+            }
+        }
+        self.add(path, start, header, world)
+    }
+
+    fn get(&self, path: PathId, start: u32, header: Name) -> Option<LookupId> {
+        let depths = self.depths.get(&(start, header))?;
+        let mut prefixes = depths
+            .up_to(self.paths.whole(path))
+            .filter_map(|depth| self.paths.prefix(path, depth));
+        prefixes.find_map(|prefix| self.by_prefix.get(&(prefix, start, header)).copied())
+    }
+
+    /// Whether a lookup is one in this path too.
+    fn is_for(&self, id: LookupId, path: PathId) -> bool {
+        let it = &self.all[id.0 as usize];
+        it.path == path || Some(self.prefix(it)) == self.paths.prefix(path, self.depth(it))
+    }
+
+    /// How many directories its answer depends on.
+    fn depth(&self, it: &Lookup) -> u32 {
+        match it.answer {
+            Ok(Some((_, index))) => index + 1,
+            Ok(None) | Err(_) => self.paths.whole(it.path),
+        }
+    }
+
+    fn prefix(&self, it: &Lookup) -> Prefix {
+        let prefix = self.paths.prefix(it.path, self.depth(it));
+        prefix.expect("not deeper than its own path")
+    }
+
+    /// Lets a lookup be found.
+    fn list(&mut self, id: LookupId) {
+        let it = &self.all[id.0 as usize];
+        let (start, header, depth) = (it.start, it.header, self.depth(it));
+        let key = (self.prefix(it), start, header);
+        self.by_prefix.entry(key).or_insert(id);
+        self.depths.entry((start, header)).or_default().add(depth);
+    }
+
+    /// Lets it be found no more.
+    fn unlist(&mut self, id: LookupId) {
+        let it = &self.all[id.0 as usize];
+        let key = (self.prefix(it), it.start, it.header);
+        if self.by_prefix.get(&key) == Some(&id) {
+            self.by_prefix.remove(&key);
+        }
     }
 
     fn check(&mut self, id: LookupId, world: &mut World<'_>) {
@@ -104,15 +196,17 @@ impl Lookups {
         }
         let (path, start, header) = (it.path, it.start, it.header);
         let (places, answer) = self.look(path, start, header, world);
+        self.unlist(id);
         let it = &mut self.all[id.0 as usize];
         (it.places, it.answer) = (places, answer);
         (it.checked, it.moved) = (scan, scan);
+        self.list(id);
     }
 
     fn add(&mut self, path: PathId, start: u32, header: Name, world: &mut World<'_>) -> LookupId {
         let (places, answer) = self.look(path, start, header, world);
         let scan = world.tree.scan();
-        let id = LookupId(index(self.all.len()));
+        let id = LookupId(u32::try_from(self.all.len()).expect("memory is bounded far below this"));
         self.places += places.len();
         self.all.push(Lookup {
             places,
@@ -123,7 +217,7 @@ impl Lookups {
             checked: scan,
             moved: scan,
         });
-        self.by_header.insert((path, start, header), id);
+        self.list(id);
         id
     }
 
@@ -141,7 +235,7 @@ impl Lookups {
             .rposition(|&b| b == b'/')
             .map(|at| text[..at].to_vec());
         let folder = folder.map(|text| world.names.intern(&text));
-        let dirs = (0u32..).zip(&self.path(path).dirs);
+        let dirs = (0u32..).zip(&self.paths.get(path).dirs);
         for (index, &dir) in dirs.skip(start as usize) {
             // Nothing is in a folder that is not there, which one look tells for all of its headers.
             if let Some(folder) = folder {
@@ -164,10 +258,6 @@ impl Lookups {
 
     /// Bytes held, roughly.
     pub(crate) fn memory(&self) -> usize {
-        self.all.len() * (size_of::<Lookup>() + 24) + self.places * size_of::<NodeId>()
+        self.all.len() * (size_of::<Lookup>() + 40) + self.places * size_of::<NodeId>()
     }
-}
-
-fn index(n: usize) -> u32 {
-    u32::try_from(n).expect("memory is bounded far below this")
 }

@@ -8,7 +8,7 @@ use crate::expand::Scratch;
 use crate::files::Files;
 use crate::hash::FastMap;
 use crate::limits::{MEMORY_BYTES_MAX, VISIT_STEPS_MIN};
-use crate::lookups::Lookups;
+use crate::lookups::{LookupId, Lookups};
 use crate::memo::Memos;
 use crate::mode::Mode;
 use crate::names::Name;
@@ -73,6 +73,8 @@ pub struct Scanner {
     lines: FastMap<u64, Vec<Lines>>,
     lines_bytes: usize,
     pub(crate) trail: Trail,
+    /// Scratch: the lookups that what is done again rests on.
+    pub(crate) again: Vec<LookupId>,
     /// Files that this scan has used, and asked for.
     pub(crate) used: Used,
     pub(crate) probed: Used,
@@ -115,6 +117,7 @@ impl Scanner {
             lines: FastMap::default(),
             lines_bytes: 0,
             trail: Trail::default(),
+            again: Vec::new(),
             used: Used::default(),
             probed: Used::default(),
             scratch: Scratch::default(),

@@ -1,9 +1,10 @@
 //! The search path of one compile, and looking a header up in it.
 
 use crate::files::{Files, Found};
-use crate::lookups::{Lookups, PathId};
+use crate::lookups::Lookups;
 use crate::names::{Name, Names};
 use crate::options::{Group, Options};
+use crate::paths::PathId;
 use crate::toolchain::Family;
 use crate::trail::{Look, Trail};
 use crate::tree::{NodeId, Tree};
@@ -27,11 +28,12 @@ pub(crate) struct Wanted {
     pub(crate) next: bool,
 }
 
-/// Directories in order: those for quoted names only come first. Equal ones are kept once, by [`Lookups`].
+/// Directories in order: those for quoted names only come first. Equal ones are kept once, by
+/// [`Paths`](crate::paths::Paths).
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct SearchPath {
     pub(crate) dirs: Vec<NodeId>,
-    angled_from: u32,
+    pub(crate) angled_from: u32,
     embed: Vec<NodeId>,
     quote_ignores_source: bool,
     family: Family,
@@ -117,6 +119,21 @@ impl SearchPath {
         };
         (it, missing)
     }
+
+    /// Whether headers are found by the same rules in both, apart from the directories.
+    pub(crate) fn is_alike(&self, other: &Self) -> bool {
+        (self.angled_from == 0) == (other.angled_from == 0)
+            && self.family == other.family
+            && self.quote_ignores_source == other.quote_ignores_source
+            && self.embed == other.embed
+    }
+
+    /// Where a directory is in the path, if it is there exactly once.
+    pub(crate) fn only(&self, dir: NodeId) -> Option<u32> {
+        let mut all = (0u32..).zip(&self.dirs).filter(|it| *it.1 == dir);
+        let index = all.next()?.0;
+        all.next().is_none().then_some(index)
+    }
 }
 
 impl Lookups {
@@ -134,7 +151,7 @@ impl Lookups {
             let file = world.tree.child(node, wanted.header, world.names);
             return Ok(readable(file, world)?.then_some((file, At::Nowhere)));
         }
-        let it = self.path(path);
+        let it = self.paths.get(path);
         let start = if wanted.angled { it.angled_from } else { 0 };
         if wanted.next && !primary {
             match at {
@@ -187,7 +204,7 @@ impl Lookups {
         world: &mut World<'_>,
     ) -> Option<NodeId> {
         let beside = beside.filter(|_| !wanted.angled);
-        let path = self.path(path);
+        let path = self.paths.get(path);
         let start = if wanted.angled {
             path.angled_from as usize
         } else {
@@ -214,7 +231,7 @@ impl Lookups {
         } else {
             world.tree.parent(from)
         };
-        let embed = &self.path(path).embed;
+        let embed = &self.paths.get(path).embed;
         for dir in beside.into_iter().chain(embed.iter().copied()) {
             let file = world.tree.child(dir, wanted.header, world.names);
             if readable(file, world)? {
@@ -232,7 +249,7 @@ impl Lookups {
         here: NodeId,
         world: &mut World<'_>,
     ) -> Result<Option<NodeId>, Unreadable> {
-        let dirs = &self.path(path).assembler;
+        let dirs = &self.paths.get(path).assembler;
         for dir in std::iter::once(here).chain(dirs.iter().copied()) {
             let file = world.tree.child(dir, file, world.names);
             if readable(file, world)? {

@@ -123,14 +123,14 @@ impl Trail {
     }
 
     /// Adds what a remembered stretch rests on.
-    pub(crate) fn rest_on(&mut self, grounds: &Grounds) {
+    pub(crate) fn rest_on(&mut self, nodes: &[NodeId], lookups: &[LookupId]) {
         if !self.has_room() {
             return;
         }
         self.looks
-            .extend(grounds.nodes.iter().map(|&node| Look::Node(node)));
+            .extend(nodes.iter().map(|&node| Look::Node(node)));
         self.looks
-            .extend(grounds.lookups.iter().map(|&lookup| Look::Lookup(lookup)));
+            .extend(lookups.iter().map(|&lookup| Look::Lookup(lookup)));
     }
 }
 

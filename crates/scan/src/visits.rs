@@ -9,8 +9,8 @@ use std::sync::Arc;
 
 use crate::hash::FastMap;
 use crate::limits::{VISITS_BYTES_MAX, VISITS_LEFT_OUT, VISITS_MADE_FREELY, VISITS_PER_HEADER_MAX};
-use crate::lookups::PathId;
 use crate::mode::Mode;
+use crate::paths::PathId;
 use crate::report::{Dates, Why};
 use crate::scanner::ToolchainId;
 use crate::search::At;
@@ -25,6 +25,18 @@ pub(crate) struct Meeting {
     pub(crate) at: At,
     pub(crate) path: PathId,
     pub(crate) elifdef: bool,
+}
+
+impl Meeting {
+    /// Whether what was done at another meeting may be done here, if the headers are found in this search path too. In
+    /// which entry of the path this one was found only matters to `#include_next`, which goes by the directory.
+    pub(crate) fn is_like(&self, other: &Self) -> bool {
+        let is_alike = match (self.at, other.at) {
+            (At::Entry(_), At::Entry(_)) => true,
+            (here, there) => here == there,
+        };
+        is_alike && (self.node, self.elifdef) == (other.node, other.elifdef)
+    }
 }
 
 /// What it took, for the limits of a scan.

@@ -14,12 +14,13 @@ use std::sync::Arc;
 
 use crate::files::{Files, Found};
 use crate::limits::EXPANSION_TOKENS_MAX;
-use crate::lookups::{Lookups, PathId};
+use crate::lookups::{Again, Lookups};
 use crate::memo::{Key, Memo};
 use crate::mode::Mode;
 use crate::names::Name;
 use crate::options::{Language, Options};
 use crate::parsed::{How, Parsed};
+use crate::paths::PathId;
 use crate::reads::Reading;
 use crate::report::{Dates, Doubt, Scan, Why};
 use crate::scanner::{Request, Scanner, ToolchainId};
@@ -236,7 +237,12 @@ impl<'a> Walk<'a> {
             return false;
         }
         let files = memo.uses.iter().skip(1).map(|it| it.node);
-        if !self.holds(&memo.grounds, files, memo.scan) {
+        let again = Again {
+            scan: memo.scan,
+            from: self.path,
+            to: self.path,
+        };
+        if !self.holds(&memo.grounds, files, again) {
             return false;
         }
         self.uses = memo.uses.to_vec();
@@ -279,7 +285,7 @@ impl<'a> Walk<'a> {
         };
         let (lookups, mut world) = self.world();
         let (path, missing) = SearchPath::new(&sources, &mut world);
-        let path = lookups.intern(path);
+        let path = lookups.paths.intern(path);
         self.path = path;
         let tree = &self.scanner.tree;
         self.out.missing_dirs = missing

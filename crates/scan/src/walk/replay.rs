@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::{Use, UseIndex, Walk};
 use crate::limits::{DIRECTIVES_MAX, INCLUDE_DEPTH_MAX, INCLUDES_MAX};
+use crate::lookups::Again;
 use crate::mode::Mode;
 use crate::parsed::Parsed;
 use crate::report::Dates;
@@ -62,7 +63,9 @@ impl Walk<'_> {
         let meeting = self.meeting(node, at);
         let mut index = 0;
         while let Some(visit) = self.scanner.visits.get(node, index) {
-            let fits = visit.meeting == meeting
+            let paths = &self.scanner.lookups.paths;
+            let fits = meeting.is_like(&visit.meeting)
+                && paths.are_alike(visit.meeting.path, self.path)
                 && visit.mode == self.mode.within(visit.matters)
                 && visit.toolchain.is_none_or(|it| it == self.toolchain)
                 && self.can_afford(&visit.cost)
@@ -73,13 +76,22 @@ impl Walk<'_> {
             }
             let visit = Arc::clone(visit);
             let files = visit.uses.iter().map(|it| it.node).chain([node]);
-            if self.holds(&visit.grounds, files, visit.scan) {
+            let again = Again {
+                scan: visit.scan,
+                from: visit.meeting.path,
+                to: self.path,
+            };
+            if self.holds(&visit.grounds, files, again) {
                 let scan = self.scanner.tree.scan();
                 self.scanner.visits.used(node, index, scan);
                 self.apply(&visit);
                 return true;
             }
-            self.scanner.visits.remove(node, index);
+            if again.from == again.to {
+                self.scanner.visits.remove(node, index);
+            } else {
+                index += 1;
+            }
         }
         false
     }
@@ -94,13 +106,14 @@ impl Walk<'_> {
     }
 
     /// Whether everything that a conclusion of an earlier scan rests on is as it was: what was looked at, and the files
-    /// that were used.
+    /// that were used. The lookups that it rests on now are then in [`Scanner::again`](crate::Scanner).
     pub(super) fn holds(
         &mut self,
         grounds: &Grounds,
         mut used: impl Iterator<Item = NodeId>,
-        scan: u32,
+        again: Again,
     ) -> bool {
+        let scan = again.scan;
         let scanner = &mut *self.scanner;
         let mut world = World {
             tree: &mut scanner.tree,
@@ -117,12 +130,12 @@ impl Walk<'_> {
             return false;
         }
         let lookups = &mut scanner.lookups;
-        if !grounds
-            .lookups
-            .iter()
-            .all(|&it| lookups.moved(it, &mut world) <= scan)
-        {
-            return false;
+        scanner.again.clear();
+        for &it in &grounds.lookups {
+            let Some(it) = lookups.again(it, again, &mut world) else {
+                return false;
+            };
+            scanner.again.push(it);
         }
         let mut desk = Desk {
             tree: &mut scanner.tree,
@@ -134,7 +147,8 @@ impl Walk<'_> {
 
     fn apply(&mut self, visit: &Visit) {
         visit.effect.apply(&mut self.scanner.state);
-        self.scanner.trail.rest_on(&visit.grounds);
+        let (trail, lookups) = (&mut self.scanner.trail, &self.scanner.again);
+        trail.rest_on(&visit.grounds.nodes, lookups);
         for it in &visit.uses {
             let from = self.scanner.used.get(it.from).and_then(UseIndex::new);
             self.note_use(Use {
