@@ -51,6 +51,7 @@ mod names;
 mod needles;
 mod once;
 pub mod options;
+mod packed;
 mod parse;
 mod parsed;
 mod paths;

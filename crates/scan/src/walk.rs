@@ -79,6 +79,16 @@ impl UseIndex {
     pub(crate) fn get(self) -> usize {
         self.0.get() as usize - 1
     }
+
+    /// One more than the index.
+    pub(crate) fn number(self) -> u32 {
+        self.0.get()
+    }
+
+    /// `None` for 0.
+    pub(crate) fn from_number(number: u32) -> Option<Self> {
+        NonZeroU32::new(number).map(Self)
+    }
 }
 
 /// A file of the set.
@@ -236,16 +246,16 @@ impl<'a> Walk<'a> {
         if !memo.out.doubts.is_empty() && memo.source.lines != source.lines {
             return false;
         }
-        let files = memo.uses.iter().skip(1).map(|it| it.node);
+        let files = memo.uses.nodes().skip(1);
         let again = Again {
             scan: memo.scan,
             from: self.path,
             to: self.path,
         };
-        if !self.holds(&memo.grounds, files, again) {
+        if !self.holds(memo.grounds.nodes(), memo.grounds.lookups(), files, again) {
             return false;
         }
-        self.uses = memo.uses.to_vec();
+        self.uses = memo.uses.iter().collect();
         self.unknown = memo.unknown.to_vec();
         self.out = memo.out.clone();
         self.out.work.replayed = true;
@@ -259,7 +269,7 @@ impl<'a> Walk<'a> {
         let memo = Memo {
             key,
             source,
-            grounds: self.scanner.trail.grounds_since(trail::Mark::default()),
+            grounds: (&self.scanner.trail.grounds_since(trail::Mark::default())).into(),
             uses: self.uses.as_slice().into(),
             unknown: self.unknown.as_slice().into(),
             out: self.out.clone(),

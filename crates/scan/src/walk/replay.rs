@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use super::{Use, UseIndex, Walk};
 use crate::limits::{DIRECTIVES_MAX, INCLUDE_DEPTH_MAX, INCLUDES_MAX};
-use crate::lookups::Again;
+use crate::lookups::{Again, LookupId};
 use crate::mode::Mode;
 use crate::parsed::Parsed;
 use crate::report::Dates;
 use crate::search::{At, World};
-use crate::trail::{self, Grounds};
+use crate::trail;
 use crate::tree::NodeId;
 use crate::visits::{Cost, Meeting, Visit, VisitUse};
 use crate::{macro_log, reads::Desk};
@@ -81,7 +81,9 @@ impl Walk<'_> {
                 from: visit.meeting.path,
                 to: self.path,
             };
-            if self.holds(&visit.grounds, files, again) {
+            let nodes = visit.grounds.nodes.iter().copied();
+            let lookups = visit.grounds.lookups.iter().copied();
+            if self.holds(nodes, lookups, files, again) {
                 let scan = self.scanner.tree.scan();
                 self.scanner.visits.used(node, index, scan);
                 self.apply(&visit);
@@ -109,7 +111,8 @@ impl Walk<'_> {
     /// that were used. The lookups that it rests on now are then in [`Scanner::again`](crate::Scanner).
     pub(super) fn holds(
         &mut self,
-        grounds: &Grounds,
+        mut nodes: impl Iterator<Item = NodeId>,
+        lookups: impl Iterator<Item = LookupId>,
         mut used: impl Iterator<Item = NodeId>,
         again: Again,
     ) -> bool {
@@ -122,17 +125,12 @@ impl Walk<'_> {
             trail: &mut scanner.trail,
         };
         let moved = |node, world: &mut World<'_>| world.tree.moved(node, world.files);
-        if !grounds
-            .nodes
-            .iter()
-            .all(|&node| moved(node, &mut world) <= scan)
-        {
+        if !nodes.all(|node| moved(node, &mut world) <= scan) {
             return false;
         }
-        let lookups = &mut scanner.lookups;
         scanner.again.clear();
-        for &it in &grounds.lookups {
-            let Some(it) = lookups.again(it, again, &mut world) else {
+        for it in lookups {
+            let Some(it) = scanner.lookups.again(it, again, &mut world) else {
                 return false;
             };
             scanner.again.push(it);
