@@ -1,5 +1,6 @@
 //! Real files for the scanner.
 
+use std::ffi::OsString;
 use std::fs::{self, File, Metadata};
 use std::io::{ErrorKind, Read};
 use std::os::unix::ffi::OsStringExt;
@@ -105,6 +106,13 @@ impl Files for Machine {
         }
         bytes.truncate(len);
         Some(bytes)
+    }
+
+    fn names(&mut self, dir: &Path) -> Option<Vec<OsString>> {
+        let entries = fs::read_dir(dir).ok()?;
+        entries
+            .map(|entry| entry.ok().map(|entry| entry.file_name()))
+            .collect()
     }
 
     fn link(&mut self, path: &Path) -> Option<Vec<u8>> {

@@ -1,5 +1,6 @@
 //! What the scanner asks of the file system, so that it can run on a real one, on a fake one or on a hostile one.
 
+use std::ffi::OsString;
 use std::fmt;
 use std::path::Path;
 
@@ -103,6 +104,13 @@ pub trait Files {
     /// The bytes of a file; `None` if it cannot be read. `size` is what [`Self::look`] said, as a hint.
     fn read(&mut self, path: &Path, size: u64) -> Option<Vec<u8>>;
 
+    /// The names in a directory: nothing else can be found in it, but by other spellings of these. `None` if that
+    /// cannot be said.
+    fn names(&mut self, dir: &Path) -> Option<Vec<OsString>> {
+        let _ = dir;
+        None
+    }
+
     /// Where a symbolic link leads, exactly as it says; `None` if there is no link at this path.
     fn link(&mut self, path: &Path) -> Option<Vec<u8>>;
 }
@@ -122,6 +130,10 @@ impl<F: Files + ?Sized> Files for &mut F {
 
     fn read(&mut self, path: &Path, size: u64) -> Option<Vec<u8>> {
         (**self).read(path, size)
+    }
+
+    fn names(&mut self, dir: &Path) -> Option<Vec<OsString>> {
+        (**self).names(dir)
     }
 
     fn link(&mut self, path: &Path) -> Option<Vec<u8>> {

@@ -43,6 +43,7 @@ mod files;
 mod hash;
 mod layout;
 pub mod limits;
+mod listing;
 mod lookups;
 mod macro_log;
 mod memo;

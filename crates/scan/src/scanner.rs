@@ -177,9 +177,11 @@ impl Scanner {
         self.blind = Some(choice);
     }
 
-    /// For tests: remembers every visit of a header, however small.
+    /// For tests: remembers every visit of a header, however small, and reads every directory in which anything is
+    /// looked for in vain.
     pub fn remember_every_visit(&mut self) {
         self.visit_steps_min = 0;
+        self.tree.vain_looks = 1;
     }
 
     /// Bytes held, roughly.
@@ -197,12 +199,14 @@ impl Scanner {
 
     /// Forgets everything but the toolchains.
     pub fn forget(&mut self) {
+        let vain_looks = self.tree.vain_looks;
         let toolchains = std::mem::take(&mut self.toolchains);
         *self = Self {
             blind: self.blind,
             visit_steps_min: self.visit_steps_min,
             ..Self::with_memory(self.memory_max)
         };
+        self.tree.vain_looks = vain_looks;
         for old in toolchains {
             let id = self.learn(old.toolchain);
             self.answer(id, &old.given);

@@ -72,6 +72,8 @@ pub(crate) struct State {
     pub(crate) log: MacroLog,
     sets: Vec<Box<[Binding]>>,
     set_index: FastMap<Vec<Binding>, u32>,
+    /// What pairs of bindings were joined to.
+    joined: FastMap<(Binding, Binding), Binding>,
     /// Entries of `push_macro` stacks: what was pushed, and the stack below.
     stacks: Vec<(Binding, Binding)>,
     /// The unspeakable names that hold stacks.
@@ -91,6 +93,7 @@ impl State {
             log: MacroLog::default(),
             sets: Vec::new(),
             set_index: FastMap::default(),
+            joined: FastMap::default(),
             stacks: Vec::new(),
             stack_names: FastSet::default(),
             changed: [names.intern(b"\0target"), names.intern(b"\0optimize")],
@@ -106,6 +109,7 @@ impl State {
         self.log.clear();
         self.sets.clear();
         self.set_index.clear();
+        self.joined.clear();
         self.stacks.clear();
         self.unsure = 0;
     }
@@ -229,6 +233,9 @@ impl State {
         if a == Binding::ANYTHING || b == Binding::ANYTHING {
             return Binding::ANYTHING;
         }
+        if let Some(&known) = self.joined.get(&(a, b)) {
+            return known;
+        }
         let mut all: Vec<Binding> = Vec::new();
         for part in [a, b] {
             match part.unpack() {
@@ -236,7 +243,9 @@ impl State {
                 _ => all.push(part),
             }
         }
-        self.one_of(all)
+        let joined = self.one_of(all);
+        self.joined.insert((a, b), joined);
+        joined
     }
 
     /// A binding without the possibility that the name is undefined.

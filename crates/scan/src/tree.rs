@@ -14,6 +14,7 @@ use std::sync::Arc;
 
 use crate::files::{Files, Found, Holds, Moment, NO_ERA, Stamp};
 use crate::hash::FastMap;
+use crate::listing::{Listed, VAIN_LOOKS};
 use crate::names::{Name, Names};
 
 /// A path.
@@ -45,8 +46,17 @@ struct Node {
     settled: bool,
     /// Epoch of the parent when the path was seen to be absent.
     absent_in: Option<u64>,
+    /// Of a directory that something was looked for in.
+    dir: Option<Box<Directory>>,
+}
+
+/// What is known of a directory, for what is looked for in it.
+#[derive(Debug)]
+struct Directory {
     epoch: u64,
-    epoch_stamp: Option<Stamp>,
+    stamp: Stamp,
+    /// In this epoch.
+    listed: Listed,
 }
 
 /// All paths.
@@ -58,6 +68,8 @@ pub(crate) struct Tree {
     scan: u32,
     last_epoch: u64,
     bytes: usize,
+    /// Names looked for in vain in a directory before it is read.
+    pub(crate) vain_looks: u32,
 }
 
 impl Tree {
@@ -69,6 +81,7 @@ impl Tree {
             scan: 0,
             last_epoch: NO_DIRECTORY,
             bytes: 0,
+            vain_looks: VAIN_LOOKS,
         }
     }
 
@@ -145,8 +158,7 @@ impl Tree {
             found: Found::Absent,
             settled: false,
             absent_in: None,
-            epoch: NO_DIRECTORY,
-            epoch_stamp: None,
+            dir: None,
         });
         id
     }
@@ -202,8 +214,11 @@ impl Tree {
         let is_nowhere = maybe_absent
             && parent.is_some_and(|parent| self.nodes[parent.0 as usize].found == Found::Absent);
         let is_still_absent = known_absent.is_some() && known_absent == above;
+        let is_absent = is_nowhere
+            || is_still_absent
+            || (maybe_absent && self.is_not_listed(node, parent, files));
         let (found, holds) = match parent {
-            Some(parent) if is_nowhere || is_still_absent => {
+            Some(parent) if is_absent => {
                 let above = self.nodes[parent.0 as usize].era;
                 let holds = if above == era && era != NO_ERA {
                     Holds::InEra
@@ -214,6 +229,9 @@ impl Tree {
             }
             _ => files.look(&self.nodes[node.0 as usize].path),
         };
+        if found == Found::Absent && !is_absent {
+            self.looked_in_vain(parent);
+        }
         let settled = holds != Holds::ThisScan;
         let it = &mut self.nodes[node.0 as usize];
         // What was not settled may have changed without getting another stamp.
@@ -261,15 +279,21 @@ impl Tree {
         let it = &mut self.nodes[node.0 as usize];
         match found {
             Found::Dir(stamp) => {
-                if it.epoch == NO_DIRECTORY
-                    || it.epoch_stamp != Some(stamp)
-                    || (fresh && !it.settled)
-                {
-                    self.last_epoch += 1;
-                    it.epoch = self.last_epoch;
-                    it.epoch_stamp = Some(stamp);
+                let may_have_changed = fresh && !it.settled;
+                match &it.dir {
+                    Some(dir) if dir.stamp == stamp && !may_have_changed => dir.epoch,
+                    _ => {
+                        self.last_epoch += 1;
+                        let new = Directory {
+                            epoch: self.last_epoch,
+                            stamp,
+                            listed: Listed::Vain(0),
+                        };
+                        let old = it.dir.replace(Box::new(new));
+                        self.bytes -= old.map_or(0, |old| old.listed.memory());
+                        self.last_epoch
+                    }
                 }
-                it.epoch
             }
             Found::Dangling | Found::Unreadable => {
                 // What a dangling link leads to can appear without a change anywhere that is looked at.
@@ -277,6 +301,37 @@ impl Tree {
                 self.last_epoch
             }
             _ => NO_DIRECTORY,
+        }
+    }
+
+    /// Whether the names in the directory of a path, which was looked at in this scan, say that there is nothing.
+    fn is_not_listed(
+        &mut self,
+        node: NodeId,
+        parent: Option<NodeId>,
+        files: &mut dyn Files,
+    ) -> bool {
+        let Some(parent) = parent.map(|parent| parent.0 as usize) else {
+            return false;
+        };
+        let is_dir = matches!(self.nodes[parent].found, Found::Dir(_));
+        let Some(mut dir) = self.nodes[parent].dir.take_if(|_| is_dir) else {
+            return false;
+        };
+        let path = self.nodes[node.0 as usize].path.as_os_str().as_bytes();
+        let name = path.rsplit(|&b| b == b'/').next().unwrap_or_default();
+        let before = dir.listed.memory();
+        let read = || files.names(&self.nodes[parent].path);
+        let lacks = dir.listed.lacks(name, self.vain_looks, read);
+        self.bytes = self.bytes + dir.listed.memory() - before;
+        self.nodes[parent].dir = Some(dir);
+        lacks
+    }
+
+    fn looked_in_vain(&mut self, parent: Option<NodeId>) {
+        let parent = parent.and_then(|parent| self.nodes[parent.0 as usize].dir.as_mut());
+        if let Some(dir) = parent {
+            dir.listed.in_vain();
         }
     }
 
@@ -302,6 +357,7 @@ fn join(dir: &[u8], name: &[u8]) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
+    use std::ffi::OsString;
 
     use super::*;
 
@@ -309,6 +365,7 @@ mod tests {
     struct Fake {
         at: BTreeMap<Vec<u8>, Found>,
         looks: usize,
+        lists: usize,
         moment: Moment,
         era: u64,
         /// What is below it is watched.
@@ -334,6 +391,20 @@ mod tests {
 
         fn read(&mut self, _: &Path, _: u64) -> Option<Vec<u8>> {
             None
+        }
+
+        fn names(&mut self, dir: &Path) -> Option<Vec<OsString>> {
+            self.lists += 1;
+            let paths = self
+                .at
+                .keys()
+                .map(|path| Path::new(OsStr::from_bytes(path)));
+            let inside = paths.filter(|path| path.parent() == Some(dir));
+            Some(
+                inside
+                    .map(|path| path.file_name().unwrap().into())
+                    .collect(),
+            )
         }
 
         fn link(&mut self, _: &Path) -> Option<Vec<u8>> {
@@ -385,6 +456,32 @@ mod tests {
         assert_eq!(tree.look(headers[2], &mut files), Found::File(stamp(4)));
         assert_eq!(tree.spelled(headers[2]), b"inc/sys/c.h");
         assert_eq!(&**tree.path(headers[2]), Path::new("/w/inc/sys/c.h"));
+    }
+
+    #[test]
+    fn a_directory_is_read_once_for_all_that_is_not_in_it() {
+        let (mut names, mut tree, mut files) = (Names::new(), Tree::new(), Fake::default());
+        files.at.insert(b"/w".to_vec(), Found::Dir(stamp(9)));
+        files
+            .at
+            .insert(b"/w/there.h".to_vec(), Found::File(stamp(1)));
+        let mut node = |tree: &mut Tree, name: &str| tree.root(b"/w", name.as_bytes(), &mut names);
+        let many = (0..100).map(|n| node(&mut tree, &format!("{n}.h")));
+        let many: Vec<NodeId> = many.collect();
+        let there = node(&mut tree, "there.h");
+        tree.start_scan();
+        for &it in &many[..99] {
+            assert_eq!(tree.look(it, &mut files), Found::Absent);
+        }
+        let looks = 1 + VAIN_LOOKS as usize;
+        assert_eq!((files.looks, files.lists), (looks, 1));
+        assert_eq!(tree.look(there, &mut files), Found::File(stamp(1)));
+        files.at.insert(b"/w/99.h".to_vec(), Found::File(stamp(2)));
+        files.at.insert(b"/w".to_vec(), Found::Dir(stamp(8)));
+        tree.start_scan();
+        assert_eq!(tree.look(many[99], &mut files), Found::File(stamp(2)));
+        assert_eq!(tree.look(many[98], &mut files), Found::Absent);
+        assert_eq!(files.lists, 1, "what was read is not what is there now");
     }
 
     #[test]

@@ -20,7 +20,7 @@ use rustix::io::Errno;
 
 /// File systems whose every change goes through this kernel, by `f_type` of `statfs(2)`: bcachefs, btrfs, EROFS, ext2 to
 /// ext4, F2FS, squashfs, tmpfs, XFS, ZFS.
-const LOCAL_FILE_SYSTEMS: &[i64] = &[
+pub(crate) const LOCAL_FILE_SYSTEMS: &[i64] = &[
     0xca45_1a4e,
     0x9123_683e,
     0xe0f5_e1e2,

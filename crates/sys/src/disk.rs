@@ -27,6 +27,18 @@ pub fn is_remote(dir: &Path) -> io::Result<bool> {
     Ok(REMOTE.contains(&statfs(dir)?.f_type))
 }
 
+/// Several directories shown as one, by `f_type` of `statfs(2)`: overlayfs.
+const OVERLAY: FsWord = 0x794c_7630;
+
+/// Whether reading a directory tells everything that can be found in it, as of the same moment. On file systems that
+/// are not known to, things may appear when they are asked for (autofs), or come from another machine.
+#[must_use]
+pub fn lists_everything(dir: &Path) -> bool {
+    statfs(dir).is_ok_and(|found| {
+        found.f_type == OVERLAY || crate::dir_watch::LOCAL_FILE_SYSTEMS.contains(&found.f_type)
+    })
+}
+
 /// How many bytes an ordinary user can still write to a directory's file system.
 ///
 /// # Errors

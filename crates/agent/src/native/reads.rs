@@ -165,11 +165,16 @@ fn unexpected(
             at += steps + 1;
             continue;
         }
+        let path = Path::new(OsStr::from_bytes(name));
+        let meant = plain(cwd, path);
+        if found.get(at).is_some_and(|file| plain(cwd, file) == meant) {
+            at += 1;
+            continue;
+        }
         let all = all.get_or_init(|| -> HashSet<PathBuf> {
             found.iter().map(|file| plain(cwd, file)).collect()
         });
-        let path = Path::new(OsStr::from_bytes(name));
-        if !all.contains(&plain(cwd, path)) && !is_meant_otherwise(path) {
+        if !all.contains(&meant) && !is_meant_otherwise(path) {
             return Some(path.to_owned());
         }
     }
@@ -186,7 +191,7 @@ fn bare(mut name: &[u8]) -> &[u8] {
 
 /// What a name means where no directory on its way is a link. GCC shortens names of the system's headers.
 fn plain(cwd: &Path, name: &Path) -> PathBuf {
-    let mut plain = PathBuf::new();
+    let mut plain = PathBuf::with_capacity(cwd.as_os_str().len() + 1 + name.as_os_str().len());
     for component in cwd.join(name).components() {
         match component {
             Component::ParentDir => drop(plain.pop()),

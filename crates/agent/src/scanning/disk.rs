@@ -1,5 +1,6 @@
 //! The scanner's files: this machine's, as of one moment.
 
+use std::ffi::OsString;
 use std::fs::{self, File, Metadata};
 use std::io::{ErrorKind, Read};
 use std::os::unix::ffi::OsStringExt;
@@ -125,6 +126,16 @@ impl Files for Disk {
         }
         bytes.truncate(len);
         Some(bytes)
+    }
+
+    fn names(&mut self, dir: &Path) -> Option<Vec<OsString>> {
+        if !sys::disk::lists_everything(dir) {
+            return None;
+        }
+        let entries = fs::read_dir(dir).ok()?;
+        entries
+            .map(|entry| entry.ok().map(|entry| entry.file_name()))
+            .collect()
     }
 
     fn link(&mut self, path: &Path) -> Option<Vec<u8>> {

@@ -6,6 +6,7 @@
 //! kernel does not tell (writing through a mapping, another name of the same file) is unheard of for installed files only.
 
 use std::collections::HashMap;
+use std::ffi::OsString;
 use std::fs::{self, Metadata};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Component, Path, PathBuf};
@@ -157,6 +158,10 @@ impl Files for WatchedDisk<'_> {
 
     fn read(&mut self, path: &Path, size: u64) -> Option<Vec<u8>> {
         self.disk.read(path, size)
+    }
+
+    fn names(&mut self, dir: &Path) -> Option<Vec<OsString>> {
+        self.disk.names(dir)
     }
 
     fn link(&mut self, path: &Path) -> Option<Vec<u8>> {

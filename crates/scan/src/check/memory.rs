@@ -1,6 +1,7 @@
 //! A file system in memory.
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::path::{Component, Path, PathBuf};
 
 use crate::{Files, Found, Holds, Stamp};
@@ -103,6 +104,14 @@ impl Files for Memory {
 
     fn read(&mut self, path: &Path, _: u64) -> Option<Vec<u8>> {
         self.files.get(&plain(path)).map(|it| it.0.clone())
+    }
+
+    fn names(&mut self, dir: &Path) -> Option<Vec<OsString>> {
+        let dir = plain(dir);
+        let all = self.files.keys().chain(self.dirs.keys());
+        let names = all.filter_map(|path| Some((path.parent()?, path.file_name()?)));
+        let names = names.filter(|(above, _)| *above == dir);
+        Some(names.map(|(_, name)| name.to_owned()).collect())
     }
 
     fn link(&mut self, _: &Path) -> Option<Vec<u8>> {
