@@ -402,6 +402,84 @@ fn options_changed_by_pragmas_lead_both_ways() {
 }
 
 #[test]
+#[cfg(target_arch = "x86_64")]
+fn general_registers_can_still_do_what_they_could() {
+    let pragma = "#pragma GCC target ( \"general-regs-only\" )\n";
+    let ask = "#ifdef __POPCNT__\n#include \"a.h\"\n#else\n#include \"b.h\"\n#endif\n#ifdef __SSE__\n#include \"c.h\"\n#endif\n";
+    let fixture = format!("=== x.c\n{pragma}{ask}=== a.h\n=== b.h\n=== c.h");
+    let (_, ours, _) = both("gcc", "-mpopcnt -c x.c", &fixture);
+    assert_eq!(ours, ["a.h", "c.h", "x.c"]);
+    let (_, ours, _) = both("gcc", "-mno-popcnt -mno-sse -c x.c", &fixture);
+    assert_eq!(
+        ours,
+        ["b.h", "c.h", "x.c"],
+        "what is not general is not known"
+    );
+    let after = fixture.replace(pragma, &format!("#pragma GCC target(\"avx2\")\n{pragma}"));
+    let (_, ours, _) = both("gcc", "-mpopcnt -c x.c", &after);
+    assert_eq!(ours, ["a.h", "b.h", "c.h", "x.c"]);
+}
+
+#[test]
+#[cfg(target_arch = "x86_64")]
+fn what_a_target_leaves_alone_it_leaves_alone() {
+    let general = "ABM ADX BMI BMI2 CLDEMOTE CLFLUSHOPT CLWB CLZERO CRC32 ENQCMD FSGSBASE FXSR HRESET LWP LZCNT \
+                   MOVDIRI MOVDIR64B MWAIT MWAITX PCONFIG PKU POPCNT PRFCHW PTWRITE RDPID RDRND RDSEED RTM SERIALIZE \
+                   SGX SHSTK TBM TSXLDTRK UINTR WAITPKG WBNOINVD XSAVE XSAVEC XSAVEOPT XSAVES";
+    let folder = tempfile::tempdir().unwrap();
+    let defined = |pragma: &str, names: &str, options: &str| -> Vec<String> {
+        let asked = names
+            .split_whitespace()
+            .map(|name| format!("#ifdef __{name}__\n#warning @{name}\n#endif\n"));
+        let text = format!("{pragma}\n{}", asked.collect::<String>());
+        fs::write(folder.path().join("x.c"), text).unwrap();
+        let run = std::process::Command::new("gcc")
+            .args(options.split_whitespace())
+            .args(["-fsyntax-only", "x.c"])
+            .current_dir(&folder)
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&run.stderr).into_owned();
+        let lines = said.lines().filter(|line| line.contains("#warning @"));
+        let names = lines.filter_map(|line| line.split('@').nth(1));
+        names.map(str::to_owned).collect()
+    };
+    let all = "-march=sapphirerapids -mabm -mclzero -mlwp -mmwaitx -mtbm -mhreset -mpku -mprfchw -mrtm -mfsgsbase \
+               -fcf-protection";
+    for (target, names) in [
+        ("general-regs-only", general),
+        ("sse4.1", "SSE4_2"),
+        ("avx512vl", "AVX512CD"),
+        ("avx512fp16", "AVX512VL"),
+    ] {
+        let pragma = format!("#pragma GCC target(\"{target}\")");
+        for options in [all, "-march=x86-64"] {
+            let before = defined("", names, options);
+            assert_eq!(
+                defined(&pragma, names, options),
+                before,
+                "{target} {options}"
+            );
+            assert!(
+                options != all || before.len() * 2 > names.split(' ').count(),
+                "{before:?}"
+            );
+        }
+    }
+}
+
+#[test]
+#[cfg(target_arch = "x86_64")]
+fn all_intrinsics_of_gcc_are_certain() {
+    let (found, ..) = both("gcc", "-O2 -c x.c", "=== x.c\n#include <immintrin.h>");
+    assert!(
+        found.is_certain() && found.unknown.is_empty(),
+        "{:?}",
+        found.unknown
+    );
+}
+
+#[test]
 fn what_the_assembler_reads() {
     let (found, ours, _) = both(
         "gcc",

@@ -74,11 +74,23 @@ pub(crate) enum Directive {
     /// `#pragma GCC pop_options`.
     PopOptions,
     /// `#pragma GCC target` and `optimize`, which may define macros of the compiler.
-    SetOptions { target: bool, optimize: bool },
+    SetOptions {
+        target: Option<Target>,
+        optimize: bool,
+    },
     /// `#line N "file"`; the name as it would be spelled by `__FILE__`, quotes included, or empty if made by macros.
     Line(Name),
     /// Something that this scanner does not follow.
     Doubt(Unfollowed),
+}
+
+/// What `#pragma GCC target` asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Target {
+    /// An index into [`TARGETS`](crate::toolchain::TARGETS).
+    Known(u8),
+    /// Anything else.
+    Other,
 }
 
 /// Constructs that make a compile read files in ways that are not followed.

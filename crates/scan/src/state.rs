@@ -9,8 +9,8 @@ use crate::hash::{FastMap, FastSet};
 use crate::limits::ALTERNATIVES_MAX;
 use crate::macro_log::MacroLog;
 use crate::names::{Name, Names};
-use crate::parsed::DefId;
-use crate::toolchain::{OPTIMIZE_PREFIXES, TARGET_PREFIXES, is_changed_by};
+use crate::parsed::{DefId, Target};
+use crate::toolchain::{OPTIMIZE_PREFIXES, TARGET_PREFIXES, TARGETS, is_changed_by};
 
 /// What a name stands for, packed: nothing, one definition, one of several, or anything.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -320,13 +320,29 @@ impl State {
             .any(|&it| self.get(it) != Binding::UNDEFINED)
     }
 
+    /// `#pragma GCC target`, `optimize` or both.
+    pub(crate) fn set_options(&mut self, target: Option<Target>, optimize: bool) {
+        let [of_target, of_optimize] = self.changed;
+        if let Some(target) = target {
+            let mark = target_mark(target);
+            let before = self.read(of_target);
+            let is_all = before == Binding::UNDEFINED || before == mark;
+            self.set(of_target, if is_all { mark } else { Binding::MARKED });
+        }
+        if optimize {
+            self.set(of_optimize, Binding::MARKED);
+        }
+    }
+
     /// What a name stands for, when the compiler may itself have defined or undefined it because of a pragma.
     pub(crate) fn seen(&mut self, name: Name, names: &Names) -> Binding {
         if self.is_changed() {
-            let [target, optimize] = self.changed.map(|it| self.read(it) != Binding::UNDEFINED);
-            if target && is_changed_by(TARGET_PREFIXES, names.text(name))
-                || optimize && is_changed_by(OPTIMIZE_PREFIXES, names.text(name))
-            {
+            let [target, optimize] = self.changed.map(|it| self.read(it));
+            let is_one_of = |prefixes| is_changed_by(prefixes, names.text(name));
+            let by_target = target != Binding::UNDEFINED
+                && is_one_of(TARGET_PREFIXES)
+                && !is_one_of(left_alone(target));
+            if by_target || (optimize != Binding::UNDEFINED && is_one_of(OPTIMIZE_PREFIXES)) {
                 return Binding::ANYTHING;
             }
         }
@@ -357,6 +373,21 @@ impl State {
             changes: changes.into(),
         })
     }
+}
+
+/// The mark of a name that stands for a target.
+fn target_mark(target: Target) -> Binding {
+    match target {
+        Target::Known(index) => Binding(Binding::MARKED.0 + 1 + u32::from(index)),
+        Target::Other => Binding::MARKED,
+    }
+}
+
+/// The macros, by prefix, that a target with this mark leaves as they were.
+fn left_alone(mark: Binding) -> &'static [&'static str] {
+    let index = mark.0.checked_sub(Binding::MARKED.0 + 1);
+    let known = index.and_then(|index| TARGETS.get(index as usize));
+    known.map_or(&[], |(_, kept)| *kept)
 }
 
 /// What a visit of a header depends on, and what it leaves behind.

@@ -296,6 +296,53 @@ pub(crate) const TARGET_PREFIXES: &[&str] = &[
     "__XSAVE",
 ];
 
+/// Those of them that need no other registers than the general ones, by prefix. Sorted.
+const GENERAL_PREFIXES: &[&str] = &[
+    "__ABM__",
+    "__ADX__",
+    "__BMI",
+    "__CLDEMOTE__",
+    "__CLFLUSHOPT__",
+    "__CLWB__",
+    "__CLZERO__",
+    "__CRC32__",
+    "__ENQCMD__",
+    "__FSGSBASE__",
+    "__FXSR__",
+    "__HRESET__",
+    "__LWP__",
+    "__LZCNT__",
+    "__MOVDIR",
+    "__MWAIT",
+    "__PCONFIG__",
+    "__PKU__",
+    "__POPCNT__",
+    "__PRFCHW__",
+    "__PTWRITE__",
+    "__RDPID__",
+    "__RDRND__",
+    "__RDSEED__",
+    "__RTM__",
+    "__SERIALIZE__",
+    "__SGX__",
+    "__SHSTK__",
+    "__TBM__",
+    "__TSXLDTRK__",
+    "__UINTR__",
+    "__WAITPKG__",
+    "__WBNOINVD__",
+    "__XSAVE",
+];
+
+/// Targets within which GCC's own headers for x86 (`immintrin.h`) ask what else there is, with the macros, by prefix, that
+/// they leave as they were.
+pub(crate) const TARGETS: &[(&str, &[&str])] = &[
+    ("general-regs-only", GENERAL_PREFIXES),
+    ("sse4.1", &["__SSE4_2__"]),
+    ("avx512vl", &["__AVX512CD__"]),
+    ("avx512fp16", &["__AVX512VL__"]),
+];
+
 /// The same for `#pragma GCC optimize`.
 pub(crate) const OPTIMIZE_PREFIXES: &[&str] = &[
     "__FAST_MATH__",
@@ -361,5 +408,8 @@ mod tests {
     #[test]
     fn target_prefixes_are_sorted() {
         assert!(TARGET_PREFIXES.is_sorted() && OPTIMIZE_PREFIXES.is_sorted());
+        let is_target = |name: &&str| is_changed_by(TARGET_PREFIXES, name.as_bytes());
+        assert!(GENERAL_PREFIXES.is_sorted());
+        assert!(TARGETS.iter().all(|(_, kept)| kept.iter().all(is_target)));
     }
 }

@@ -113,17 +113,7 @@ impl Walk<'_> {
                 }
             }
             Directive::SetOptions { target, optimize } if self.family == Family::Gcc => {
-                for (name, set) in self
-                    .scanner
-                    .state
-                    .changed()
-                    .into_iter()
-                    .zip([target, optimize])
-                {
-                    if set {
-                        self.scanner.state.set(name, Binding::MARKED);
-                    }
-                }
+                self.scanner.state.set_options(target, optimize);
             }
             Directive::Line(name) => here.renamed = Some((name != names::EMPTY).then_some(name)),
             Directive::Asm { file, source } => self.assembler(file, source, here, spot),
