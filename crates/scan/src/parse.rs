@@ -14,7 +14,7 @@ use crate::needles;
 use crate::parsed::{Directive, How, Parsed, Target, Unfollowed};
 use crate::store::Store;
 use crate::text::{self, Text, is_space, is_word, is_word_start};
-use crate::toolchain::TARGETS;
+use crate::toolchain;
 
 /// Parses a file.
 pub(crate) fn parse(bytes: Vec<u8>, mode: Mode, store: &mut Store) -> Parsed {
@@ -390,7 +390,7 @@ impl Parser<'_> {
             [b"GCC", b"push_options", ..] => Directive::PushOptions,
             [b"GCC", b"pop_options", ..] => Directive::PopOptions,
             [b"GCC", b"target", ..] => Directive::SetOptions {
-                target: Some(target(rest)),
+                target: Some(toolchain::target(rest)),
                 optimize: false,
             },
             [b"GCC", b"optimize", ..] => Directive::SetOptions {
@@ -486,18 +486,6 @@ fn header_in(text: &[u8]) -> Option<(&[u8], bool)> {
 
 fn index(n: usize) -> u32 {
     u32::try_from(n).expect("files are shorter than 4 GiB")
-}
-
-/// What `GCC target ...` asks for.
-fn target(rest: &[u8]) -> Target {
-    let words: Vec<u8> = rest.iter().copied().filter(|&b| !is_space(b)).collect();
-    let name = words
-        .strip_prefix(b"GCCtarget(\"")
-        .and_then(|words| words.strip_suffix(b"\")"));
-    let mut known = (0u8..).zip(TARGETS);
-    known
-        .find(|(_, (target, _))| Some(target.as_bytes()) == name)
-        .map_or(Target::Other, |(index, _)| Target::Known(index))
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
 
 use crate::names::{FIXED, Name};
+use crate::parsed::Target;
 use crate::value;
 
 /// Words that make a compiler print its macros on standard output. Headers are kept out of it, since GCC and glibc
@@ -342,6 +343,22 @@ pub(crate) const TARGETS: &[(&str, &[&str])] = &[
     ("avx512vl", &["__AVX512CD__"]),
     ("avx512fp16", &["__AVX512VL__"]),
 ];
+
+/// What a pragma `GCC target ...` asks for.
+pub(crate) fn target(pragma: &[u8]) -> Target {
+    let words: Vec<u8> = pragma
+        .iter()
+        .copied()
+        .filter(|b| !b.is_ascii_whitespace())
+        .collect();
+    let name = words
+        .strip_prefix(b"GCCtarget(\"")
+        .and_then(|words| words.strip_suffix(b"\")"));
+    let mut known = (0u8..).zip(TARGETS);
+    known
+        .find(|(_, (target, _))| Some(target.as_bytes()) == name)
+        .map_or(Target::Other, |(index, _)| Target::Known(index))
+}
 
 /// The same for `#pragma GCC optimize`.
 pub(crate) const OPTIMIZE_PREFIXES: &[&str] = &[
