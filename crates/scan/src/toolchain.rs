@@ -263,7 +263,7 @@ pub(crate) const TARGET_PREFIXES: &[&str] = &[
     "__LZCNT__",
     "__MMX",
     "__MOVDIR",
-    "__MWAITX__",
+    "__MWAIT",
     "__PCLMUL__",
     "__PCONFIG__",
     "__PKU__",
