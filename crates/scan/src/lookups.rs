@@ -228,15 +228,17 @@ impl Lookups {
         header: Name,
         world: &mut World<'_>,
     ) -> (Box<[NodeId]>, Answer) {
-        let mut places = Vec::new();
+        let dirs = (0u32..)
+            .zip(&self.paths.get(path).dirs)
+            .skip(start as usize);
+        let mut places = Vec::with_capacity(dirs.len());
         let text = world.names.text(header);
         let folder = text
             .iter()
             .rposition(|&b| b == b'/')
             .map(|at| text[..at].to_vec());
         let folder = folder.map(|text| world.names.intern(&text));
-        let dirs = (0u32..).zip(&self.paths.get(path).dirs);
-        for (index, &dir) in dirs.skip(start as usize) {
+        for (index, &dir) in dirs {
             // Nothing is in a folder that is not there, which one look tells for all of its headers.
             if let Some(folder) = folder {
                 let folder = world.tree.child(dir, folder, world.names);

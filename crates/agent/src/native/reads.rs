@@ -160,17 +160,18 @@ fn unexpected(
     let mut at = 0;
     for name in names {
         let name = bare(name);
-        let mut ahead = found[at..].iter();
-        if let Some(steps) = ahead.position(|file| bare(file.as_os_str().as_bytes()) == name) {
+        let is_it = |file: &&Path| bare(file.as_os_str().as_bytes()) == name;
+        let (behind, ahead) = found.split_at(at);
+        if let Some(steps) = ahead.iter().position(is_it) {
             at += steps + 1;
+            continue;
+        }
+        // GCC lists a header again that it has found in two ways.
+        if behind.iter().any(is_it) {
             continue;
         }
         let path = Path::new(OsStr::from_bytes(name));
         let meant = plain(cwd, path);
-        if found.get(at).is_some_and(|file| plain(cwd, file) == meant) {
-            at += 1;
-            continue;
-        }
         let all = all.get_or_init(|| -> HashSet<PathBuf> {
             found.iter().map(|file| plain(cwd, file)).collect()
         });
