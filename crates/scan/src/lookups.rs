@@ -228,9 +228,7 @@ impl Lookups {
         header: Name,
         world: &mut World<'_>,
     ) -> (Box<[NodeId]>, Answer) {
-        let dirs = (0u32..)
-            .zip(&self.paths.get(path).dirs)
-            .skip(start as usize);
+        let dirs = &self.paths.get(path).dirs;
         let mut places = Vec::with_capacity(dirs.len());
         let text = world.names.text(header);
         let folder = text
@@ -238,7 +236,7 @@ impl Lookups {
             .rposition(|&b| b == b'/')
             .map(|at| text[..at].to_vec());
         let folder = folder.map(|text| world.names.intern(&text));
-        for (index, &dir) in dirs {
+        for (index, &dir) in (0u32..).zip(dirs).skip(start as usize) {
             // Nothing is in a folder that is not there, which one look tells for all of its headers.
             if let Some(folder) = folder {
                 let folder = world.tree.child(dir, folder, world.names);

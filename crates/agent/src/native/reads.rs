@@ -247,6 +247,7 @@ mod tests {
     fn the_scan_may_have_found_more_and_in_another_order() {
         let found = ["a.c", "x.h", "y.h", "z.h"];
         check(&found, "z.h\na.c\ny.h", None);
+        check(&found, "a.c\nx.h\na.c\ny.h\nx.h", None);
         check(&found, "", None);
     }
 
