@@ -80,15 +80,15 @@ impl Hash for Key {
 impl Key {
     /// The question that a request asks.
     pub(crate) fn new(request: &Request<'_>, source: NodeId) -> Self {
-        let paths: Vec<PathBuf> = std::iter::once(request.cwd.to_path_buf())
-            .chain(request.cpath.iter().cloned())
-            .chain(std::iter::once(PathBuf::new()))
-            .chain(request.language_path.iter().cloned())
-            .collect();
         let mut bytes = Bytes(Vec::with_capacity(4096));
         request.toolchain.hash(&mut bytes);
         request.options.hash(&mut bytes);
-        paths.hash(&mut bytes);
+        let paths = request.cpath.iter().chain(request.language_path);
+        let paths = std::iter::once(request.cwd).chain(paths.map(PathBuf::as_path));
+        request.cpath.len().hash(&mut bytes);
+        for path in paths {
+            path.as_os_str().hash(&mut bytes);
+        }
         source.hash(&mut bytes);
         Self(*blake3::hash(&bytes.0).as_bytes())
     }

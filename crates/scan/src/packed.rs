@@ -7,7 +7,8 @@ pub(crate) struct Packed(Box<[u8]>);
 
 impl FromIterator<u32> for Packed {
     fn from_iter<I: IntoIterator<Item = u32>>(numbers: I) -> Self {
-        let mut bytes = Vec::new();
+        let numbers = numbers.into_iter();
+        let mut bytes = Vec::with_capacity(2 * numbers.size_hint().0);
         let mut last = 0u32;
         for number in numbers {
             let more = number.wrapping_sub(last).cast_signed();
