@@ -60,6 +60,12 @@ pub const VISITS_LEFT_OUT: u32 = 16;
 /// Directives and includes that a visit must have taken to be remembered: less is followed as fast as compared.
 pub const VISIT_STEPS_MIN: u64 = 24;
 
+/// Names looked for in vain in an unchanged directory before it is read.
+pub const VAIN_LOOKS: u32 = 24;
+
+/// Names in a directory of which use is made, at 8 bytes each.
+pub const LISTED_NAMES_MAX: usize = 4096;
+
 const _: () = assert!(
     FILE_BYTES_MAX < u32::MAX as u64,
     "offsets into a file are 32 bits wide"

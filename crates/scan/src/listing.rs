@@ -7,12 +7,7 @@ use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt;
 
 use crate::hash;
-
-/// Names looked for in vain in an unchanged directory before it is read: as much work as reading it.
-pub(crate) const VAIN_LOOKS: u32 = 24;
-
-/// Names in a directory that is made use of: to read larger ones is much work.
-const NAMES_MAX: usize = 4096;
+use crate::limits::LISTED_NAMES_MAX;
 
 /// The names in a directory, as far as it takes to say that one is not among them.
 #[derive(Debug)]
@@ -35,7 +30,7 @@ pub(crate) enum Listed {
 impl Listing {
     fn new(names: &[OsString]) -> Option<Self> {
         // What else is the same as other letters is not known for each file system.
-        if names.len() > NAMES_MAX || !names.iter().all(|name| name.is_ascii()) {
+        if names.len() > LISTED_NAMES_MAX || !names.iter().all(|name| name.is_ascii()) {
             return None;
         }
         let mut hashes: Box<[u64]> = names.iter().map(|name| key(name.as_bytes())).collect();
@@ -55,6 +50,14 @@ fn key(name: &[u8]) -> u64 {
 }
 
 impl Listed {
+    /// What is known when the directory has changed. One that was of no use is not read again and again.
+    pub(crate) fn after_change(&self) -> Self {
+        match self {
+            Self::OfNoUse => Self::OfNoUse,
+            Self::Vain(_) | Self::Names(_) => Self::Vain(0),
+        }
+    }
+
     /// Notes that a name was looked for in vain.
     pub(crate) fn in_vain(&mut self) {
         if let Self::Vain(count) = self {
@@ -88,6 +91,7 @@ impl Listed {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::limits::VAIN_LOOKS;
 
     fn read(names: &[&str]) -> Listed {
         let names = names.iter().map(OsString::from).collect();
@@ -122,6 +126,7 @@ mod tests {
         assert!(!listed.lacks(b"k.h", VAIN_LOOKS, || Some(names)));
         let mut unreadable = Listed::Vain(VAIN_LOOKS);
         assert!(!unreadable.lacks(b"a.h", VAIN_LOOKS, || None));
-        assert!(matches!(unreadable, Listed::OfNoUse));
+        assert!(matches!(unreadable.after_change(), Listed::OfNoUse));
+        assert!(matches!(read(&[]).after_change(), Listed::Vain(0)));
     }
 }

@@ -14,7 +14,8 @@ use std::sync::Arc;
 
 use crate::files::{Files, Found, Holds, Moment, NO_ERA, Stamp};
 use crate::hash::FastMap;
-use crate::listing::{Listed, VAIN_LOOKS};
+use crate::limits::VAIN_LOOKS;
+use crate::listing::Listed;
 use crate::names::{Name, Names};
 
 /// A path.
@@ -287,7 +288,10 @@ impl Tree {
                         let new = Directory {
                             epoch: self.last_epoch,
                             stamp,
-                            listed: Listed::Vain(0),
+                            listed: it
+                                .dir
+                                .as_ref()
+                                .map_or(Listed::Vain(0), |old| old.listed.after_change()),
                         };
                         let old = it.dir.replace(Box::new(new));
                         self.bytes -= old.map_or(0, |old| old.listed.memory());

@@ -154,6 +154,18 @@ mod tests {
     use std::os::unix::fs::symlink;
 
     #[test]
+    fn names_are_told_where_they_are_all() {
+        let temp = tempfile::tempdir().unwrap();
+        fs::write(temp.path().join("a.h"), "").unwrap();
+        fs::create_dir(temp.path().join("sub")).unwrap();
+        let mut names = Disk::now().names(temp.path()).unwrap();
+        names.sort();
+        assert_eq!(names, ["a.h", "sub"]);
+        assert_eq!(Disk::now().names(Path::new("/proc")), None);
+        assert_eq!(Disk::now().names(&temp.path().join("none")), None);
+    }
+
+    #[test]
     fn everything_that_can_be_at_a_path() {
         let temp = tempfile::tempdir().unwrap();
         let at = |name: &str| temp.path().join(name);
