@@ -62,14 +62,16 @@ impl Client {
         })
     }
 
-    /// A command on this machine: in the clients' control group, on their core.
+    /// A command on this machine: in the clients' control group, on their core. It has a session of its own, as
+    /// everybody's has: the kernel divides a processor among sessions, and does so wrongly (seen with Linux 6.18: one
+    /// gets nothing for half a second) where processes of the same session are at work on other processors.
     pub(super) fn command(&self) -> Command {
         let mut command = self.workspace.command("/bin/sh");
         command
             .args(["-c", ControlGroup::ENTER])
             .arg(&self.group)
             .args(["nsenter", &self.network, &self.view.option("mnt")])
-            .args(["taskset", "-c", CLIENTS_CORE]);
+            .args(["taskset", "-c", CLIENTS_CORE, "setsid"]);
         command
     }
 
