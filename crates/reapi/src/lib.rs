@@ -32,7 +32,7 @@ mod wire;
 pub use executor::{Client, ExecuteError, Executor, Job, Progress, Stage};
 pub use invalid::{Invalid, Problem};
 pub use limits::{DIRECTORY_BYTES_MAX, TREE_BYTES_MAX};
-pub use merkle::{Entry, InputRoot, MerkleProblem, MerkleTree, Spot};
+pub use merkle::{Entry, InputRoot, MerkleProblem, MerkleTree, Piece};
 pub use message::action::Action;
 pub use message::command::{Command, OutputDirectoryFormat, OutputKind, OutputPath};
 pub use message::directory::{Directory, DirectoryNode, FileNode, NodeProperties, SymlinkNode};

@@ -77,7 +77,7 @@ pub use files::{Files, Found, Holds, Moment, NO_ERA, Stamp};
 pub use layout::Layout;
 pub use options::{Language, Options};
 pub use parsed::{How, Unfollowed};
-pub use report::{Dates, Doubt, FileUse, Scan, UnknownCondition, Why, Work};
+pub use report::{Dates, Doubt, FileName, FileUse, Scan, UnknownCondition, Why, Work};
 pub use scanner::{Request, Scanner, ToolchainId};
 pub use toolchain::{
     BadAnswer, Family, MACROS, Question, SEARCH, Toolchain, answers, questions_input, search_input,

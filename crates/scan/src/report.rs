@@ -30,11 +30,18 @@ pub enum Why {
     Option,
 }
 
+/// A file's name, both ways. Cheap to clone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FileName {
+    pub(crate) path: Arc<Path>,
+    pub(crate) cut: u32,
+}
+
 /// A file that the compile can read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FileUse {
-    pub(crate) path: Arc<Path>,
-    pub(crate) cut: usize,
+    /// Its name.
+    pub name: FileName,
     /// Index of the file that makes the compile read it.
     pub from: Option<usize>,
     /// Line in that file, from 1; 0 when there is none.
@@ -45,7 +52,7 @@ pub struct FileUse {
     pub stamp: Option<Stamp>,
 }
 
-impl FileUse {
+impl FileName {
     /// Absolute path; may contain `..` and symbolic links.
     #[must_use]
     pub fn path(&self) -> &Path {
@@ -55,13 +62,23 @@ impl FileUse {
     /// The path as the compiler spells it: relative to the working directory if the command line is.
     #[must_use]
     pub fn spelled(&self) -> &Path {
-        Path::new(OsStr::from_bytes(
-            self.path
-                .as_os_str()
-                .as_bytes()
-                .get(self.cut..)
-                .unwrap_or_default(),
-        ))
+        let path = self.path.as_os_str().as_bytes();
+        let spelled = path.get(self.cut as usize..).unwrap_or_default();
+        Path::new(OsStr::from_bytes(spelled))
+    }
+}
+
+impl FileUse {
+    /// See [`FileName::path`].
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        self.name.path()
+    }
+
+    /// See [`FileName::spelled`].
+    #[must_use]
+    pub fn spelled(&self) -> &Path {
+        self.name.spelled()
     }
 }
 

@@ -17,6 +17,7 @@ use crate::hash::FastMap;
 use crate::limits::VAIN_LOOKS;
 use crate::listing::Listed;
 use crate::names::{Name, Names};
+use crate::report::FileName;
 
 /// A path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -174,9 +175,13 @@ impl Tree {
         &self.nodes[node.0 as usize].path
     }
 
-    /// Where the compiler's spelling starts in the absolute path.
-    pub(crate) fn cut(&self, node: NodeId) -> usize {
-        self.nodes[node.0 as usize].cut as usize
+    /// Both of its names.
+    pub(crate) fn name(&self, node: NodeId) -> FileName {
+        let it = &self.nodes[node.0 as usize];
+        FileName {
+            path: Arc::clone(&it.path),
+            cut: it.cut,
+        }
     }
 
     /// The path as the compiler would spell it.

@@ -10,7 +10,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
-use reapi::{Entry, InputRoot, MerkleProblem, Spot};
+use reapi::{Entry, InputRoot, MerkleProblem, Piece};
 use scan::FileUse;
 
 use super::places::{NoPlace, Placed, Places, Way};
@@ -149,16 +149,16 @@ impl Inputs {
         seen: scan::Stamp,
     ) -> Result<(), NoInputs> {
         let placed = places.file(path, seen)?;
-        let entry = Entry::File {
-            digest: placed.digest,
-            is_executable: placed.is_executable,
-        };
         self.on_the_way(&placed.way)?;
-        match placed.spot.get() {
-            Some(spot) => self.root.put(spot, entry)?,
+        match placed.piece.get() {
+            Some(piece) => self.root.put(piece)?,
             None => {
-                let spot = Spot::new(below_root(on_disk(&placed.way.place)?)?)?;
-                self.root.put(placed.spot.get_or_init(|| spot), entry)?;
+                let entry = Entry::File {
+                    digest: placed.digest,
+                    is_executable: placed.is_executable,
+                };
+                let piece = Piece::new(below_root(on_disk(&placed.way.place)?)?, entry)?;
+                self.root.put(placed.piece.get_or_init(|| piece))?;
             }
         }
         self.files.push(placed);

@@ -13,7 +13,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
-use reapi::Spot;
+use reapi::Piece;
 use scan::Stamp;
 use store::{Digest, DigestFunction, Hasher};
 
@@ -53,8 +53,8 @@ pub(crate) struct Way {
 pub(crate) struct Placed {
     stamp: Stamp,
     pub(crate) way: Way,
-    /// Where that is in an input root, once it has been in one.
-    pub(super) spot: OnceLock<Spot>,
+    /// What it is in an input root, once it has been in one.
+    pub(super) piece: OnceLock<Piece>,
     pub(crate) digest: Digest,
     pub(crate) is_executable: bool,
 }
@@ -161,7 +161,7 @@ impl Places {
         let placed = Arc::new(Placed {
             stamp: seen,
             way,
-            spot: OnceLock::new(),
+            piece: OnceLock::new(),
             digest,
             is_executable: meta.permissions().mode() & EXECUTABLE_BITS != 0,
         });

@@ -198,7 +198,7 @@ impl Preparer {
         order: &Order,
         installed: &Arc<Installed>,
     ) -> Result<Prepared, WhyNot> {
-        let found = Arc::new(scan(scanning, order, &installed.toolchain)?);
+        let found = scan(scanning, order, &installed.toolchain)?;
         self.of_found(order, &found, installed)
     }
 
@@ -206,7 +206,7 @@ impl Preparer {
     pub(super) fn of_found(
         &mut self,
         order: &Order,
-        found: &Arc<Found>,
+        found: &Found,
         installed: &Arc<Installed>,
     ) -> Result<Prepared, WhyNot> {
         match self.put_together(order, found, installed) {
@@ -260,7 +260,7 @@ impl Preparer {
     fn put_together(
         &mut self,
         order: &Order,
-        found: &Arc<Found>,
+        found: &Found,
         installed: &Arc<Installed>,
     ) -> Result<Prepared, WhyNot> {
         let mut inputs = Inputs::new();

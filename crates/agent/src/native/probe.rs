@@ -115,7 +115,7 @@ impl Preparer {
         let is_alone = installed.toolchain.implied_includes().is_empty();
         let order = probe_order(order, is_alone, &source, &object)?;
         let prepared = if is_alone {
-            let found = Arc::new(scanning.scan_alone(&order.compile()));
+            let found = scanning.scan_alone(&order.compile());
             self.of_found(&order, &found, installed)?
         } else {
             self.of_scan(scanning, &order, installed)?

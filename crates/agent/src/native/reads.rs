@@ -15,12 +15,11 @@ use std::collections::HashSet;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path, PathBuf};
-use std::sync::Arc;
 
 use bytes::Bytes;
 use cmdline::Family;
 use reapi::{Command, OutputKind, OutputPath};
-use scan::FileUse;
+use scan::FileName;
 use wire::Destination;
 
 use super::prepare::{Order, Prepared};
@@ -49,12 +48,13 @@ pub(crate) struct Reads {
     /// How the action names the list, if it is for us alone.
     path: Option<String>,
     cwd: PathBuf,
-    found: Arc<Found>,
+    /// What the scan found. Not all that it says of each file: many compiles wait at a time.
+    files: Box<[FileName]>,
 }
 
 impl Reads {
     /// `None` where Clang reads preprocessed text: its list has what that says to have been made of.
-    pub(super) fn new(order: &Order, found: &Arc<Found>) -> Option<Self> {
+    pub(super) fn new(order: &Order, found: &Found) -> Option<Self> {
         let (it, family) = (&order.invocation, order.invocation.driver().family);
         if it.source_is_preprocessed() && family == Family::Clang {
             return None;
@@ -67,7 +67,7 @@ impl Reads {
             list,
             path: None,
             cwd: order.cwd.clone(),
-            found: Arc::clone(found),
+            files: found.scan.files.iter().map(|it| it.name.clone()).collect(),
         })
     }
 
@@ -131,8 +131,7 @@ impl Prepared {
             // Intermediate files of this compile; parts of the toolchain, which the action names.
             self.outputs.iter().any(is_output) || self.has_at(&reads.cwd.join(path))
         };
-        let files = reads.found.scan.files.iter();
-        let found: Vec<_> = files.map(FileUse::spelled).collect();
+        let found: Vec<_> = reads.files.iter().map(FileName::spelled).collect();
         unexpected(&names, &found, &reads.cwd, is_meant_otherwise)
     }
 
@@ -142,7 +141,7 @@ impl Prepared {
             return false;
         };
         let mut toolchain = self.installed.toolchain.entries().iter();
-        let files = self.reads.iter().flat_map(|reads| &reads.found.scan.files);
+        let files = self.reads.iter().flat_map(|reads| &reads.files);
         let mut files = files.map(|file| std::fs::canonicalize(file.path()));
         toolchain.any(|entry| entry.path == real)
             || files.any(|found| found.is_ok_and(|it| it == real))

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use store::DigestFunction;
 
-use super::{Entry, MerkleTree};
+use super::{Entry, MerkleTree, Node};
 use crate::path::{Name, PathProblem, check_target};
 
 /// Most directories above an entry. Compilers refuse less than that.
@@ -32,26 +32,31 @@ pub enum MerkleProblem {
     TooDeep(String),
 }
 
-/// A path below the root that has been checked: whoever adds something there in many trees checks it once. Cheap to clone.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Spot {
+/// Something and its place below the root, checked: whoever has the same in many trees makes it once. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Piece {
     directory: Arc<str>,
-    name: Name,
+    node: Arc<Node>,
 }
 
-impl Spot {
-    /// Checks a path, `a/b/c`.
+impl Piece {
+    /// Checks a path, `a/b/c`, and what is there.
     ///
     /// # Errors
-    /// It is absolute, or ends in what is no name. Names above that are looked at when something is put there.
-    pub fn new(path: &str) -> Result<Spot, MerkleProblem> {
+    /// The path is absolute, or ends in what is no name; or a link's target is none. Names above that are looked at when
+    /// it is put somewhere.
+    pub fn new(path: &str, entry: Entry) -> Result<Piece, MerkleProblem> {
         if path.starts_with('/') {
             return Err(bad(path, PathProblem::Absolute(path.into())));
         }
+        if let Entry::Symlink { target } = &entry {
+            check_target(target).map_err(|problem| bad(path, problem))?;
+        }
         let (directory, name) = path.rsplit_once('/').unwrap_or(("", path));
-        Ok(Spot {
+        let name = Name::new(name).map_err(|problem| bad(path, problem))?;
+        Ok(Piece {
             directory: directory.into(),
-            name: Name::new(name).map_err(|problem| bad(path, problem))?,
+            node: Arc::new(Node { name, entry }),
         })
     }
 }
@@ -59,7 +64,7 @@ impl Spot {
 /// What is in one directory, as far as it is known.
 #[derive(Debug, Default)]
 struct Level {
-    entries: Vec<(Name, Entry)>,
+    nodes: Vec<Arc<Node>>,
     /// Directories, by their places in the list of levels.
     directories: Vec<(Name, usize)>,
     depth: usize,
@@ -100,20 +105,16 @@ impl InputRoot {
     /// # Errors
     /// The path or a link's target is none.
     pub fn add(&mut self, path: &str, entry: Entry) -> Result<(), MerkleProblem> {
-        self.put(&Spot::new(path)?, entry)
+        self.put(&Piece::new(path, entry)?)
     }
 
-    /// The same at a path that has been checked.
+    /// The same with what has been checked.
     ///
     /// # Errors
-    /// See [`Self::add`].
-    pub fn put(&mut self, spot: &Spot, entry: Entry) -> Result<(), MerkleProblem> {
-        if let Entry::Symlink { target } = &entry {
-            let path = || format!("{}/{}", spot.directory, spot.name);
-            check_target(target).map_err(|problem| bad(path().trim_start_matches('/'), problem))?;
-        }
-        let place = self.place(&spot.directory)?;
-        self.levels[place].entries.push((spot.name.clone(), entry));
+    /// A directory's name above it is none.
+    pub fn put(&mut self, piece: &Piece) -> Result<(), MerkleProblem> {
+        let place = self.place(&piece.directory)?;
+        self.levels[place].nodes.push(Arc::clone(&piece.node));
         Ok(())
     }
 
@@ -222,9 +223,14 @@ struct Build {
 /// Something of a level: either as it was put there, or a directory that has been built over the
 /// base's one.
 struct Item {
-    name: Name,
-    entry: Entry,
+    node: Arc<Node>,
     is_over_base: bool,
+}
+
+impl Item {
+    fn name(&self) -> &Name {
+        &self.node.name
+    }
 }
 
 impl Build {
@@ -235,60 +241,57 @@ impl Build {
         like: Option<&Arc<MerkleTree>>,
     ) -> Result<Arc<MerkleTree>, MerkleProblem> {
         let level = mem::take(&mut self.levels[place]);
-        let mut items = Vec::with_capacity(level.entries.len() + level.directories.len());
-        items.extend(level.entries.into_iter().map(|(name, entry)| Item {
-            name,
-            entry,
+        let mut items = Vec::with_capacity(level.nodes.len() + level.directories.len());
+        items.extend(level.nodes.into_iter().map(|node| Item {
+            node,
             is_over_base: false,
         }));
         for (name, place) in level.directories {
             let base = base.and_then(|base| base.tree(name.as_str()));
             let like = like.and_then(|like| like.tree(name.as_str()));
-            let entry = self.at(&name, |build| build.directory(place, base, like))?;
+            let tree = self.at(&name, |build| build.directory(place, base, like))?;
+            let entry = Entry::Tree(tree);
             items.push(Item {
-                name,
-                entry: Entry::Tree(entry),
+                node: Arc::new(Node { name, entry }),
                 is_over_base: true,
             });
         }
-        if !items.is_sorted_by(|a, b| a.name <= b.name) {
-            items.sort_by(|a, b| a.name.cmp(&b.name));
+        if !items.is_sorted_by(|a, b| a.name() <= b.name()) {
+            items.sort_by(|a, b| a.name().cmp(b.name()));
         }
-        let entries = self.merge(base.map_or(&[], |base| &base.entries), items)?;
+        let nodes = self.merge(base.map_or(&[], |base| &base.nodes), items)?;
         for same in [like, base].into_iter().flatten() {
-            if same.entries == entries {
+            if *same.nodes == *nodes {
                 return Ok(Arc::clone(same));
             }
         }
-        Ok(MerkleTree::of(self.function, entries, &mut self.scratch))
+        Ok(MerkleTree::of(self.function, nodes, &mut self.scratch))
     }
 
     /// The base's entries and the sorted items, each name once.
     fn merge(
         &mut self,
-        base: &[(Name, Entry)],
+        base: &[Arc<Node>],
         items: Vec<Item>,
-    ) -> Result<Vec<(Name, Entry)>, MerkleProblem> {
-        let mut merged: Vec<(Name, Entry)> = Vec::with_capacity(base.len() + items.len());
+    ) -> Result<Vec<Arc<Node>>, MerkleProblem> {
+        let mut merged: Vec<Arc<Node>> = Vec::with_capacity(base.len() + items.len());
         let mut base = base.iter().peekable();
         for item in items {
-            while let Some(entry) = base.next_if(|(name, _)| *name < item.name) {
-                merged.push(entry.clone());
+            while let Some(node) = base.next_if(|node| node.name < *item.name()) {
+                merged.push(Arc::clone(node));
             }
-            if let Some((name, entry)) = base.next_if(|(name, _)| *name == item.name) {
-                let both = match (entry, item.is_over_base) {
-                    (Entry::Tree(_), true) => item.entry,
-                    _ => self.both(name, entry, item.entry)?,
-                };
-                merged.push((name.clone(), both));
+            if let Some(node) = base.next_if(|node| node.name == *item.name()) {
+                let is_made = matches!(node.entry, Entry::Tree(_)) && item.is_over_base;
+                merged.push(match is_made {
+                    true => item.node,
+                    false => self.both(node, &item.node)?,
+                });
                 continue;
             }
             match merged.last_mut() {
                 // Put twice, or there is an entry and something below it.
-                Some((name, entry)) if *name == item.name => {
-                    *entry = self.both(&item.name, entry, item.entry)?;
-                }
-                _ => merged.push((item.name, item.entry)),
+                Some(node) if node.name == *item.name() => *node = self.both(node, &item.node)?,
+                _ => merged.push(item.node),
             }
         }
         merged.extend(base.cloned());
@@ -296,16 +299,19 @@ impl Build {
     }
 
     /// What two entries of one name are together.
-    fn both(&mut self, name: &Name, a: &Entry, b: Entry) -> Result<Entry, MerkleProblem> {
-        match (a, b) {
-            (Entry::Tree(a), Entry::Tree(b)) => {
-                let joined = self.at(name, |build| build.join(a, &b))?;
-                Ok(Entry::Tree(joined))
+    fn both(&mut self, a: &Arc<Node>, b: &Arc<Node>) -> Result<Arc<Node>, MerkleProblem> {
+        match (&a.entry, &b.entry) {
+            (Entry::Tree(one), Entry::Tree(other)) => {
+                let joined = self.at(&a.name, |build| build.join(one, other))?;
+                Ok(Arc::new(Node {
+                    name: a.name.clone(),
+                    entry: Entry::Tree(joined),
+                }))
             }
-            (a, b) if *a == b => Ok(b),
+            (one, other) if one == other => Ok(Arc::clone(b)),
             _ => {
                 let above = if self.path.is_empty() { "" } else { "/" };
-                let path = format!("{}{above}{name}", self.path);
+                let path = format!("{}{above}{}", self.path, a.name);
                 Err(MerkleProblem::Conflict(path))
             }
         }
@@ -317,27 +323,27 @@ impl Build {
         a: &Arc<MerkleTree>,
         b: &Arc<MerkleTree>,
     ) -> Result<Arc<MerkleTree>, MerkleProblem> {
-        if a.digest == b.digest || b.entries.is_empty() {
+        if a.digest == b.digest || b.nodes.is_empty() {
             return Ok(Arc::clone(a));
         }
-        if a.entries.is_empty() {
+        if a.nodes.is_empty() {
             return Ok(Arc::clone(b));
         }
-        let mut entries = Vec::with_capacity(a.entries.len() + b.entries.len());
-        let (mut a, mut b) = (a.entries.iter().peekable(), b.entries.iter().peekable());
-        while let (Some((left, entry)), Some((right, other))) = (a.peek(), b.peek()) {
-            match left.cmp(right) {
-                Ordering::Less => entries.extend(a.next().cloned()),
-                Ordering::Greater => entries.extend(b.next().cloned()),
+        let mut nodes = Vec::with_capacity(a.nodes.len() + b.nodes.len());
+        let (mut a, mut b) = (a.nodes.iter().peekable(), b.nodes.iter().peekable());
+        while let (Some(left), Some(right)) = (a.peek(), b.peek()) {
+            match left.name.cmp(&right.name) {
+                Ordering::Less => nodes.extend(a.next().cloned()),
+                Ordering::Greater => nodes.extend(b.next().cloned()),
                 Ordering::Equal => {
-                    entries.push((left.clone(), self.both(left, entry, other.clone())?));
+                    nodes.push(self.both(left, right)?);
                     a.next();
                     b.next();
                 }
             }
         }
-        entries.extend(a.chain(b).cloned());
-        Ok(MerkleTree::of(self.function, entries, &mut self.scratch))
+        nodes.extend(a.chain(b).cloned());
+        Ok(MerkleTree::of(self.function, nodes, &mut self.scratch))
     }
 
     /// Does something in a sub-directory.

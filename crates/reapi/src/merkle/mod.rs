@@ -26,7 +26,7 @@ use store::{Digest, DigestFunction};
 use crate::message::directory::{put_file, put_subdirectory, put_symlink};
 use crate::path::Name;
 
-pub use build::{InputRoot, MerkleProblem, Spot};
+pub use build::{InputRoot, MerkleProblem, Piece};
 
 /// Something at a path.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,10 +47,18 @@ pub enum Entry {
     Tree(Arc<MerkleTree>),
 }
 
+/// An entry with its name, shared by all trees that have it: a build has thousands of headers and hundreds of trees at
+/// a time with each of them.
+#[derive(Debug, PartialEq, Eq)]
+struct Node {
+    name: Name,
+    entry: Entry,
+}
+
 /// A directory with everything below it.
 pub struct MerkleTree {
     /// Sorted by name.
-    entries: Vec<(Name, Entry)>,
+    nodes: Box<[Arc<Node>]>,
     digest: Digest,
 }
 
@@ -65,10 +73,7 @@ impl Eq for MerkleTree {}
 
 impl fmt::Debug for MerkleTree {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let entries = self.entries.iter();
-        f.debug_map()
-            .entries(entries.map(|(name, entry)| (name, entry)))
-            .finish()
+        f.debug_map().entries(self.entries()).finish()
     }
 }
 
@@ -79,16 +84,17 @@ impl MerkleTree {
         MerkleTree::of(function, Vec::new(), &mut Vec::new())
     }
 
-    /// A directory of these entries, which are sorted. `scratch` is memory for the encoding.
+    /// A directory of these, which are sorted. `scratch` is memory for the encoding.
     fn of(
         function: DigestFunction,
-        entries: Vec<(Name, Entry)>,
+        nodes: Vec<Arc<Node>>,
         scratch: &mut Vec<u8>,
     ) -> Arc<MerkleTree> {
         scratch.clear();
-        encode(&entries, scratch);
+        encode(&nodes, scratch);
         let digest = Digest::of(function, scratch);
-        Arc::new(MerkleTree { entries, digest })
+        let nodes = nodes.into();
+        Arc::new(MerkleTree { nodes, digest })
     }
 
     /// The digest of the directory's encoding.
@@ -102,13 +108,13 @@ impl MerkleTree {
     pub fn encoded(&self) -> Bytes {
         let capacity = usize::try_from(self.digest.size_bytes).unwrap_or(0);
         let mut encoded = Vec::with_capacity(capacity);
-        encode(&self.entries, &mut encoded);
+        encode(&self.nodes, &mut encoded);
         encoded.into()
     }
 
     /// What is in it, sorted by name.
     pub fn entries(&self) -> impl Iterator<Item = (&Name, &Entry)> {
-        self.entries.iter().map(|(name, entry)| (name, entry))
+        self.nodes.iter().map(|node| (&node.name, &node.entry))
     }
 
     /// What is at a path below it.
@@ -124,9 +130,9 @@ impl MerkleTree {
     }
 
     fn entry(&self, name: &str) -> Option<&Entry> {
-        let order = |(known, _): &(Name, Entry)| known.as_str().cmp(name);
-        let index = self.entries.binary_search_by(order).ok()?;
-        Some(&self.entries[index].1)
+        let order = |node: &Arc<Node>| node.name.as_str().cmp(name);
+        let index = self.nodes.binary_search_by(order).ok()?;
+        Some(&self.nodes[index].entry)
     }
 
     fn tree(&self, name: &str) -> Option<&Arc<MerkleTree>> {
@@ -139,8 +145,9 @@ impl MerkleTree {
 
 /// Appends the canonical `Directory` of these entries: first the files, then the directories, then
 /// the links, each by name.
-fn encode(entries: &[(Name, Entry)], out: &mut Vec<u8>) {
-    for (name, entry) in entries {
+fn encode(nodes: &[Arc<Node>], out: &mut Vec<u8>) {
+    let nodes = || nodes.iter().map(|node| (&node.name, &node.entry));
+    for (name, entry) in nodes() {
         if let Entry::File {
             digest,
             is_executable,
@@ -149,12 +156,12 @@ fn encode(entries: &[(Name, Entry)], out: &mut Vec<u8>) {
             put_file(out, name, digest, *is_executable, |_| ());
         }
     }
-    for (name, entry) in entries {
+    for (name, entry) in nodes() {
         if let Entry::Tree(tree) = entry {
             put_subdirectory(out, name, &tree.digest);
         }
     }
-    for (name, entry) in entries {
+    for (name, entry) in nodes() {
         if let Entry::Symlink { target } = entry {
             put_symlink(out, name, target, |_| ());
         }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use prost::Message as _;
 use store::{Digest, DigestFunction};
 
-use super::{Entry, InputRoot, MerkleProblem, MerkleTree, Spot};
+use super::{Entry, InputRoot, MerkleProblem, MerkleTree, Piece};
 use crate::message::digest;
 use crate::proto::re;
 
@@ -233,12 +233,12 @@ fn impossible_paths_are_errors() {
 }
 
 #[test]
-fn a_spot_is_the_same_in_each_tree() {
+fn a_piece_is_the_same_in_each_tree() {
     for path in ["x.h", "a/x.h", "a/b/c/x.h"] {
-        let spot = Spot::new(path).unwrap();
+        let piece = Piece::new(path, file("x")).unwrap();
         for others in [[("y.h", "y")], [("a/b/z.h", "z")]] {
             let mut root = root_of(&others);
-            root.put(&spot, file("x")).unwrap();
+            root.put(&piece).unwrap();
             assert_eq!(
                 root.build(FUNCTION).unwrap(),
                 build(&[others[0], (path, "x")])

@@ -15,7 +15,7 @@ impl MerkleTree {
         if !visit(self) {
             return;
         }
-        for (_, entry) in &self.entries {
+        for (_, entry) in self.entries() {
             if let Entry::Tree(tree) = entry {
                 tree.walk(visit);
             }
@@ -24,7 +24,7 @@ impl MerkleTree {
 
     /// The digests of the files that are directly in it.
     pub fn files(&self) -> impl Iterator<Item = Digest> {
-        self.entries.iter().filter_map(|(_, entry)| match entry {
+        self.entries().filter_map(|(_, entry)| match entry {
             Entry::File { digest, .. } => Some(*digest),
             _ => None,
         })
@@ -51,8 +51,8 @@ impl MerkleTree {
             return;
         }
         // Backwards, so that in the message they are in the order of their names.
-        for (_, entry) in self.entries.iter().rev() {
-            if let Entry::Tree(tree) = entry {
+        for node in self.nodes.iter().rev() {
+            if let Entry::Tree(tree) = &node.entry {
                 tree.leave(seen, left);
             }
         }

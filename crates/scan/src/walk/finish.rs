@@ -26,8 +26,7 @@ impl Walk<'_> {
                 _ => 0,
             };
             files.push(FileUse {
-                path: Arc::clone(self.scanner.tree.path(node)),
-                cut: self.scanner.tree.cut(node),
+                name: self.scanner.tree.name(node),
                 from,
                 line,
                 why: it.why,
