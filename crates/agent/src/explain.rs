@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use cmdline::Invocation;
@@ -59,7 +60,7 @@ async fn of_command(agent: &Rc<Agent>, request: &JobRequest) -> String {
         Ok(order) => order,
         Err(local) => return format!("  no worker would get it: {}\n", local.reason.sentence),
     };
-    let ready = match agent.preparer.prepare(order, true).await {
+    let ready = match agent.preparer.prepare(Arc::new(order), true).await {
         Ok(ready) => ready,
         Err(why) => return format!("  workers would not get its sources: {why}\n"),
     };

@@ -211,7 +211,9 @@ impl ForWorkers {
             return Self::default();
         };
         let uses_cache = job.settings.cache;
-        let found = agent.preparer.prepare(order.clone(), uses_cache).await;
+        let order = Arc::new(order);
+        let prepared = agent.preparer.prepare(Arc::clone(&order), uses_cache);
+        let found = prepared.await;
         if let Some(complaint) = agent.preparer.complaint().filter(|_| uses_cache) {
             job.log(LogLevel::Info, complaint);
         }
@@ -232,7 +234,7 @@ impl ForWorkers {
         job.ended.borrow_mut().doubt = Some(why.reason());
         let mut local = Local::from(&why);
         let text = if why.is_cured_by_text() {
-            plan::text_order(given, order).map_err(Some)
+            plan::text_order(given, &order).map_err(Some)
         } else {
             Err(None)
         };

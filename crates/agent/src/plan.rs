@@ -5,6 +5,7 @@ use std::fs;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::Path;
+use std::sync::Arc;
 
 use cmdline::{Invocation, Mode, Placement, WhyLocal};
 use wire::event::LocalReason;
@@ -51,7 +52,7 @@ const DEPENDENCY_VARIABLES: &[&str] = &["DEPENDENCIES_OUTPUT", "SUNPRO_DEPENDENC
 #[derive(Debug)]
 pub(crate) struct Asked {
     /// The command line, understood.
-    pub(crate) invocation: Invocation,
+    pub(crate) invocation: Arc<Invocation>,
     /// Whether a server that speaks distcc's protocol may run it.
     pub(crate) stock: Result<(), Local>,
     /// Whether a worker may run it.
@@ -92,7 +93,7 @@ pub(crate) fn understand(job: &JobRequest, compilers: &Compilers) -> Asked {
         }
     };
     Asked {
-        invocation,
+        invocation: Arc::new(invocation),
         stock,
         native,
     }
@@ -150,7 +151,7 @@ fn is_recorded_in_order(given: &Invocation, expanded: &Invocation) -> bool {
 /// Why a worker may not run it after all.
 pub(crate) fn worker_order(
     job: &JobRequest,
-    given: &Invocation,
+    given: &Arc<Invocation>,
     expanded: Option<&Expanded>,
     more: &[OsString],
 ) -> Result<native::Order, Local> {
@@ -171,7 +172,7 @@ pub(crate) fn worker_order(
     Ok(native::Order {
         compiler: job.compiler.clone(),
         compiler_path: job.compiler_path.clone().into(),
-        invocation: invocation.clone(),
+        invocation: Arc::clone(invocation),
         command,
         specs,
         cwd: job.cwd.clone().into(),
@@ -183,7 +184,7 @@ pub(crate) fn worker_order(
 #[derive(Debug)]
 pub(crate) struct TextOrder {
     /// What a worker runs.
-    pub(crate) order: native::Order,
+    pub(crate) order: Arc<native::Order>,
     /// What the shim's preprocessor is called with.
     pub(crate) preprocess: Vec<OsString>,
 }
@@ -192,7 +193,7 @@ pub(crate) struct TextOrder {
 ///
 /// # Errors
 /// Why it would not be that of the source.
-pub(crate) fn text_order(given: &Invocation, mut order: native::Order) -> Result<TextOrder, Local> {
+pub(crate) fn text_order(given: &Invocation, order: &native::Order) -> Result<TextOrder, Local> {
     let text_action = |invocation: &Invocation| {
         invocation.text_action().map_err(|(why, word)| {
             let sentence = word.map(|word| format!("{why} (`{}`)", word.display()));
@@ -201,12 +202,17 @@ pub(crate) fn text_order(given: &Invocation, mut order: native::Order) -> Result
     };
     let of_given = text_action(given)?;
     // Only workers have to be told what `native` means here.
-    order.command = match &order.specs {
+    let command = match &order.specs {
         Some(_) => of_given.command,
         None => text_action(&order.invocation)?.command,
     };
-    let preprocess = of_given.preprocess;
-    Ok(TextOrder { order, preprocess })
+    Ok(TextOrder {
+        order: Arc::new(native::Order {
+            command,
+            ..order.clone()
+        }),
+        preprocess: of_given.preprocess,
+    })
 }
 
 /// Whether the source is a named pipe or the like. What a second look would not see again cannot
@@ -291,7 +297,7 @@ fn may_send_files(job: &JobRequest, invocation: &Invocation) -> Result<(), WhyTe
 /// Why it has to be preprocessed here.
 pub(crate) async fn files_job(
     job: &JobRequest,
-    invocation: &Invocation,
+    invocation: &Arc<Invocation>,
     words: Result<FilesWords, WhyText>,
     scanner: &ScanService,
 ) -> Result<FilesJob, WhyText> {
@@ -299,7 +305,7 @@ pub(crate) async fn files_job(
     let order = Order {
         compiler: job.compiler.clone(),
         compiler_path: job.compiler_path.clone().into(),
-        invocation: invocation.clone(),
+        invocation: Arc::clone(invocation),
         cwd: job.cwd.clone().into(),
         env: job.env.clone(),
         named: words.named,

@@ -9,6 +9,7 @@ use std::ffi::OsString;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use cmdline::{Family, Invocation, native, native_specs};
 use store::{Digest, DigestFunction};
@@ -20,7 +21,7 @@ use super::{Answer, Compilers};
 #[derive(Debug)]
 pub(crate) struct Expanded {
     /// With the options that they stand for.
-    pub(crate) invocation: Invocation,
+    pub(crate) invocation: Arc<Invocation>,
     /// With it GCC runs the command line as it was given, and does on any machine what it does on this.
     pub(crate) specs: Option<PathBuf>,
 }
@@ -44,7 +45,7 @@ impl Compilers {
             if native_specs::is_x86(&answer.stderr) {
                 let added = native_specs::parse(&answer.stderr)?;
                 return Some(Expanded {
-                    invocation: invocation.expand_native(&added),
+                    invocation: Arc::new(invocation.expand_native(&added)),
                     specs: self.specs(job, &machine, &answer, &added).await,
                 });
             }
@@ -60,7 +61,7 @@ impl Compilers {
             Family::Clang => native::parse_clang(&answer.stderr, &asked),
         };
         Some(Expanded {
-            invocation: invocation.expand_native(&expansion?),
+            invocation: Arc::new(invocation.expand_native(&expansion?)),
             specs: None,
         })
     }

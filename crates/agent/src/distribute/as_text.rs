@@ -78,13 +78,13 @@ async fn compile(
     id: HostId,
     host: &Host,
     slot: u32,
-    order: &Order,
+    order: &Arc<Order>,
     text: Result<TextFile, WhyNot>,
 ) -> Result<Answer, NoAnswer> {
     let prepared = job
         .agent
         .preparer
-        .prepare_text(order.clone(), text.map_err(NoAnswer::Text)?);
+        .prepare_text(Arc::clone(order), text.map_err(NoAnswer::Text)?);
     let action = Arc::new(prepared.await.map_err(NoAnswer::Text)?);
     match execute(job, id, host, slot, action).await {
         Err(NoAnswer::Action(NoResult::Changed(path))) => {

@@ -60,7 +60,7 @@ pub(crate) struct Order {
     /// Where it is; absolute.
     pub(crate) compiler_path: PathBuf,
     /// The command line, without native options.
-    pub(crate) invocation: Invocation,
+    pub(crate) invocation: Arc<Invocation>,
     /// What a worker runs.
     pub(crate) command: ActionCommand,
     /// With this file GCC takes what is native in the command for what it means here.

@@ -155,7 +155,7 @@ fn probe_order(
         .action()
         .map_err(|(why, _)| WhyNot::Probe(why.to_string()))?;
     Ok(Order {
-        invocation,
+        invocation: Arc::new(invocation),
         command,
         specs: None,
         ..order.clone()

@@ -38,13 +38,13 @@ pub(crate) struct Ready {
 /// What the thread does.
 enum Work {
     Prepare {
-        order: Box<Order>,
+        order: Arc<Order>,
         /// Whether results of earlier compiles may be used.
         may_be_kept: bool,
         answer: oneshot::Sender<Found>,
     },
     PrepareText {
-        order: Box<Order>,
+        order: Arc<Order>,
         text: TextFile,
         answer: oneshot::Sender<Result<Prepared, WhyNot>>,
     },
@@ -86,10 +86,10 @@ impl PrepareService {
     ///
     /// # Errors
     /// Why it cannot go to a worker as it is.
-    pub(crate) async fn prepare(&self, order: Order, may_be_kept: bool) -> Found {
+    pub(crate) async fn prepare(&self, order: Arc<Order>, may_be_kept: bool) -> Found {
         let (sender, answer) = oneshot::channel();
         let work = Work::Prepare {
-            order: Box::new(order),
+            order,
             may_be_kept,
             answer: sender,
         };
@@ -106,12 +106,12 @@ impl PrepareService {
     /// Why it cannot go to a worker.
     pub(crate) async fn prepare_text(
         &self,
-        order: Order,
+        order: Arc<Order>,
         text: TextFile,
     ) -> Result<Prepared, WhyNot> {
         let (sender, answer) = oneshot::channel();
         let work = Work::PrepareText {
-            order: Box::new(order),
+            order,
             text,
             answer: sender,
         };

@@ -5,6 +5,7 @@
 
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::mpsc;
 use std::time::Duration;
 
@@ -24,7 +25,7 @@ const SCAN_TIMEOUT: Duration = Duration::from_secs(30);
 pub(crate) struct Order {
     pub(crate) compiler: OsString,
     pub(crate) compiler_path: PathBuf,
-    pub(crate) invocation: Invocation,
+    pub(crate) invocation: Arc<Invocation>,
     pub(crate) cwd: PathBuf,
     pub(crate) env: Vec<(OsString, OsString)>,
     /// Directories and files that its options name.
