@@ -34,8 +34,15 @@ use crate::slot_locks::LockDir;
 use crate::state_files::StateFile;
 use crate::why::Why;
 
-/// Messages from the shim after its request.
-pub(crate) type Inbox = mpsc::UnboundedReceiver<(ToAgent, Option<File>)>;
+/// Messages from the shim after its request. Boxed, since the channel has room for many as soon as it is made.
+pub(crate) struct Inbox(mpsc::UnboundedReceiver<Box<(ToAgent, Option<File>)>>);
+
+impl Inbox {
+    /// The next one; `None` when the shim says no more.
+    pub(crate) async fn recv(&mut self) -> Option<(ToAgent, Option<File>)> {
+        self.0.recv().await.map(|message| *message)
+    }
+}
 
 /// One compile.
 pub(crate) struct Job {
@@ -80,11 +87,12 @@ pub(crate) async fn run(agent: Rc<Agent>, request: JobRequest, mut reader: Reade
         pid: job.request.pid,
         file: job.file.clone(),
     });
-    let (messages, mut inbox) = mpsc::unbounded_channel();
+    let (messages, inbox) = mpsc::unbounded_channel();
+    let mut inbox = Inbox(inbox);
     let listen = async {
         // An error is a shim that talks nonsense; it is treated as one that went away.
         while let Ok(Some(message)) = reader.next().await {
-            messages.send(message).unwrap_or_default();
+            messages.send(Box::new(message)).unwrap_or_default();
         }
         // The story comes first: let it hear what was said last.
         tokio::task::yield_now().await;

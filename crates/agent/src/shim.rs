@@ -49,6 +49,10 @@ impl Reader {
             if let Some((payload, used)) = frame::split(&self.buffer).map_err(invalid)? {
                 let message = ToAgent::from_payload(payload).map_err(invalid)?;
                 self.buffer.drain(..used);
+                // The first message is long, and those after it are few: many shims wait at a time.
+                if self.buffer.is_empty() {
+                    self.buffer = Vec::new();
+                }
                 let file = match message {
                     ToAgent::Preprocessed(_) => self.files.pop_front().map(File::from),
                     _ => None,
