@@ -106,6 +106,8 @@ pub(crate) enum Source {
     Bytes(Bytes),
     /// In a file of this machine, which may have changed since.
     File(PathBuf),
+    /// The same of one that no other compile reads: the source.
+    OwnFile(PathBuf),
 }
 
 /// A compile that a worker can run.

@@ -250,12 +250,17 @@ impl Worker {
             add(*digest, Source::Bytes(text.clone()));
         }
         // Mostly one is left, the source, which comes first.
-        for placed in &prepared.files {
+        for (number, placed) in prepared.files.iter().enumerate() {
             if files.is_empty() {
                 break;
             }
             if files.remove(&placed.digest) {
-                add(placed.digest, Source::File(placed.way.place.clone()));
+                let place = placed.way.place.clone();
+                let source = match number {
+                    0 => Source::OwnFile(place),
+                    _ => Source::File(place),
+                };
+                add(placed.digest, source);
             }
         }
         for digest in files {
@@ -311,7 +316,7 @@ impl Worker {
             .partition(|blob| blob.digest.size_bytes <= batched_max);
         for blob in large {
             match &blob.source {
-                Source::File(path) => self.send_large(&blob.digest, path).await?,
+                Source::File(path) | Source::OwnFile(path) => self.send_large(&blob.digest, path).await?,
                 Source::Bytes(bytes) => {
                     let reader = io::Cursor::new(bytes.clone());
                     self.client.upload_stream(&blob.digest, reader).await?;
@@ -341,6 +346,10 @@ impl Worker {
     fn batched(&self, blob: Blob) -> Result<BatchedBlob, NoResult> {
         let path = match blob.source {
             Source::Bytes(bytes) => return Ok(self.client.pack(blob.digest, bytes)),
+            Source::OwnFile(path) => {
+                let bytes = read(&path, &blob.digest)?;
+                return Ok(self.client.pack(blob.digest, bytes));
+            }
             Source::File(path) => path,
         };
         let known = self.packed.small(&blob.digest);
