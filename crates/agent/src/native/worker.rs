@@ -316,7 +316,9 @@ impl Worker {
             .partition(|blob| blob.digest.size_bytes <= batched_max);
         for blob in large {
             match &blob.source {
-                Source::File(path) | Source::OwnFile(path) => self.send_large(&blob.digest, path).await?,
+                Source::File(path) | Source::OwnFile(path) => {
+                    self.send_large(&blob.digest, path).await?
+                }
                 Source::Bytes(bytes) => {
                     let reader = io::Cursor::new(bytes.clone());
                     self.client.upload_stream(&blob.digest, reader).await?;
