@@ -23,6 +23,7 @@
 #![forbid(unsafe_code)]
 
 mod host;
+mod hosts_of;
 mod message;
 mod queue;
 mod schedule;
@@ -31,6 +32,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use host::Host;
+use hosts_of::{HostsOf, Lists};
 pub use message::{Candidate, Command, Event, HostId, Job, JobId, WhyHere};
 use queue::{Kind, Queue};
 
@@ -71,6 +73,7 @@ enum Seat {
 #[derive(Debug)]
 struct JobState {
     job: Job,
+    hosts: HostsOf,
     text: Text,
     seat: Seat,
     /// Since when it sits there.
@@ -85,7 +88,7 @@ impl JobState {
             return Kind::Own;
         }
         Kind::Of {
-            list: Arc::as_ptr(&self.job.candidates).cast::<Candidate>().addr(),
+            list: Arc::as_ptr(&self.hosts).cast::<Candidate>().addr(),
             preprocess_slots: self.job.preprocess_slots,
         }
     }
@@ -96,6 +99,7 @@ impl JobState {
 pub struct Placer {
     hosts: BTreeMap<HostId, Host>,
     jobs: BTreeMap<JobId, JobState>,
+    lists: Lists,
     /// Waiting and not preprocessed.
     fresh: Queue,
     /// Waiting for a host, being preprocessed.
@@ -172,6 +176,7 @@ impl Placer {
             Text::None
         };
         let state = JobState {
+            hosts: self.lists.of(&job.candidates),
             job,
             text,
             seat: Seat::Waiting,

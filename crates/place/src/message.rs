@@ -18,7 +18,7 @@ impl HostId {
 }
 
 /// A host that a job may use.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Candidate {
     /// Which.
     pub host: HostId,

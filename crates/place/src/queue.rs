@@ -6,6 +6,7 @@
 //! `OVERTAKEN_MAX` numbers; equal costs are first come, first served.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::ops::Bound;
 
 use crate::JobId;
@@ -18,9 +19,9 @@ const PLACES_PER_DOUBLING: u64 = 256;
 const OVERTAKEN_MAX: u64 = 64 * PLACES_PER_DOUBLING;
 
 /// What jobs have in common that find a slot, or none, at the same time.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Kind {
-    /// They may use the hosts of the list at this address, and as many preprocessors.
+    /// They may use the hosts of the list at this address (`hosts_of`: equal lists have one), and as many preprocessors.
     Of { list: usize, preprocess_slots: u32 },
     /// Nothing: such a job has to look by itself.
     Own,
@@ -28,7 +29,11 @@ pub(crate) enum Kind {
 
 /// A queue of jobs.
 #[derive(Debug, Default)]
-pub(crate) struct Queue(BTreeMap<(u64, JobId), Kind>);
+pub(crate) struct Queue {
+    order: BTreeMap<(u64, JobId), Kind>,
+    /// How many jobs there are of each kind.
+    kinds: BTreeMap<Kind, usize>,
+}
 
 /// Rank of a job: lower goes first. All ranks are shifted by the greatest possible bonus to stay positive.
 fn rank(id: JobId, cost: u64) -> u64 {
@@ -41,31 +46,36 @@ fn rank(id: JobId, cost: u64) -> u64 {
 }
 
 impl Queue {
+    /// Puts a job in that is in no queue.
     pub(crate) fn insert(&mut self, id: JobId, cost: u64, kind: Kind) {
-        self.0.insert((rank(id, cost), id), kind);
+        self.order.insert((rank(id, cost), id), kind);
+        *self.kinds.entry(kind).or_default() += 1;
     }
 
     /// Removes a job; `cost` is what it was inserted with.
     pub(crate) fn remove(&mut self, id: JobId, cost: u64) {
-        self.0.remove(&(rank(id, cost), id));
+        let Some(kind) = self.order.remove(&(rank(id, cost), id)) else {
+            return;
+        };
+        if let Entry::Occupied(mut count) = self.kinds.entry(kind) {
+            *count.get_mut() -= 1;
+            if *count.get() == 0 {
+                count.remove();
+            }
+        }
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.order.is_empty()
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.0.len()
-    }
-
-    /// All jobs, the next one first.
-    pub(crate) fn in_order(&self) -> Vec<JobId> {
-        self.iter().collect()
+        self.order.len()
     }
 
     /// All jobs, the next one first.
     pub(crate) fn iter(&self) -> impl Iterator<Item = JobId> {
-        self.0.keys().map(|(_, id)| *id)
+        self.order.keys().map(|(_, id)| *id)
     }
 
     /// The first job behind `after`, or of all, that is of none of these kinds.
@@ -74,8 +84,12 @@ impl Queue {
         after: Option<(u64, JobId)>,
         kinds: &[Kind],
     ) -> Option<(u64, JobId)> {
+        // Usually all are of one kind: whoever looks through hundreds of them finds nobody.
+        if self.kinds.keys().all(|kind| kinds.contains(kind)) {
+            return None;
+        }
         let start = after.map_or(Bound::Unbounded, Bound::Excluded);
-        let mut behind = self.0.range((start, Bound::Unbounded));
+        let mut behind = self.order.range((start, Bound::Unbounded));
         behind
             .find(|(_, kind)| !kinds.contains(kind))
             .map(|(key, _)| *key)
@@ -91,7 +105,7 @@ mod tests {
         for (id, cost) in jobs {
             queue.insert(JobId(*id), *cost, Kind::Own);
         }
-        queue.in_order().iter().map(|id| id.0).collect()
+        queue.iter().map(|id| id.0).collect()
     }
 
     #[test]
@@ -125,6 +139,24 @@ mod tests {
             next(queue.next_but(first, &[kind(7)]), &[kind(7), kind(8)]),
             None
         );
+    }
+
+    #[test]
+    fn kinds_that_have_left_are_not_looked_for() {
+        let kind = Kind::Of {
+            list: 7,
+            preprocess_slots: 1,
+        };
+        let mut queue = Queue::default();
+        queue.insert(JobId(1), 0, kind);
+        queue.insert(JobId(2), 5, kind);
+        queue.insert(JobId(3), 0, Kind::Own);
+        queue.remove(JobId(3), 0);
+        assert_eq!(queue.next_but(None, &[kind]), None);
+        queue.remove(JobId(1), 0);
+        assert_eq!(queue.next_but(None, &[]).map(|key| key.1), Some(JobId(2)));
+        queue.remove(JobId(2), 5);
+        assert!(queue.is_empty() && queue.kinds.is_empty());
     }
 
     #[test]

@@ -139,7 +139,10 @@ impl Placer {
 
     /// Preprocesses jobs in advance while all remote slots are taken.
     fn look_ahead(&mut self, commands: &mut Vec<Command>) {
-        for id in self.fresh.in_order() {
+        let mut last = None;
+        while let Some(next) = self.fresh.next_but(last, &[]) {
+            last = Some(next);
+            let id = next.1;
             let state = self.jobs.get_mut(&id).expect("queued jobs exist");
             let slots = (state.job.preprocess_slots as usize).max(1);
             let ahead = self.running.len() + self.ready.len();

@@ -13,12 +13,6 @@ const AT_ONCE: usize = 700;
 
 /// Has so many jobs placed and ended.
 pub(crate) fn run(jobs: usize) {
-    let candidates: Arc<[Candidate]> = (1..=HOSTS)
-        .map(|number| Candidate {
-            host: HostId(number),
-            slots: SLOTS,
-        })
-        .collect();
     let mut world = World::default();
     let mut arrived = 0;
     loop {
@@ -27,7 +21,7 @@ pub(crate) fn run(jobs: usize) {
             let cost = world.random(1 << 20);
             world.tell(Event::Arrived(Job {
                 id: JobId(arrived as u64),
-                candidates: Arc::clone(&candidates),
+                candidates: candidates(),
                 cost,
                 preprocessed: true,
                 may_run_locally: true,
@@ -43,6 +37,15 @@ pub(crate) fn run(jobs: usize) {
         world.tell(Event::HostAnswered { job, took });
         world.tell(Event::Ended { job });
     }
+}
+
+/// All hosts, in a list of the job's own, as each gets one from the agent.
+fn candidates() -> Arc<[Candidate]> {
+    let candidate = |number| Candidate {
+        host: HostId(number),
+        slots: SLOTS,
+    };
+    (1..=HOSTS).map(candidate).collect()
 }
 
 #[derive(Default)]
