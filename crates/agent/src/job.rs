@@ -168,9 +168,10 @@ async fn story(job: &Job, inbox: &mut Inbox) -> io::Result<()> {
             answer::deliver(job, ticket, inbox, &plan, reply, &host).await
         }
         Outcome::Worked { answer, host } => {
-            if let Some(action) = action.filter(|_| job.settings.cache) {
-                job.agent.preparer.keep(action, answer.clone());
-            }
+            let answer = match action.filter(|_| job.settings.cache) {
+                Some(action) => job.agent.preparer.keep(action, answer).await,
+                None => answer,
+            };
             answer::deliver_worked(job, ticket, inbox, &plan.source, answer, &host).await
         }
         Outcome::Here { slot, local } => become_compiler(job, slot, local).await,

@@ -29,9 +29,9 @@ fn text(job: &Job, action: &Prepared, answer: &Answer, what: &str) -> String {
     let messages = answer
         .outputs
         .iter()
-        .filter(|(destination, _)| *destination == Destination::Stderr);
+        .filter(|output| output.destination == Destination::Stderr);
     let messages: String = messages
-        .map(|(_, bytes)| String::from_utf8_lossy(bytes))
+        .map(|output| String::from_utf8_lossy(&output.bytes))
         .collect();
     let mut inputs: Vec<_> = action
         .files

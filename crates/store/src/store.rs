@@ -113,6 +113,14 @@ impl Store {
         writer::put(&self.shared, function, bytes)
     }
 
+    /// Puts bytes in that the caller has hashed: the digest is believed.
+    ///
+    /// # Errors
+    /// No room; or what the file system says.
+    pub fn put_hashed(&self, digest: &Digest, bytes: &[u8]) -> Result<(), StoreError> {
+        writer::put_hashed(&self.shared, digest, bytes)
+    }
+
     /// Copies an open file in, from its start; where the file stands does not matter and does not
     /// change.
     ///

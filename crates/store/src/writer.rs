@@ -182,13 +182,24 @@ pub(crate) fn put(
     bytes: &[u8],
 ) -> Result<Digest, StoreError> {
     let digest = Digest::of(function, bytes);
-    if !is_known(shared, &digest) {
-        check_fits(shared, digest.size_bytes)?;
-        let mut temp = Temp::create(shared, Form::Plain.mode())?;
-        temp.write(bytes, digest.size_bytes)?;
-        place(temp, digest)?;
-    }
+    put_hashed(shared, &digest, bytes)?;
     Ok(digest)
+}
+
+/// The same for bytes of which the digest is known.
+pub(crate) fn put_hashed(
+    shared: &Arc<Shared>,
+    digest: &Digest,
+    bytes: &[u8],
+) -> Result<(), StoreError> {
+    debug_assert_eq!(Digest::of(digest.function, bytes), *digest);
+    if is_known(shared, digest) {
+        return Ok(());
+    }
+    check_fits(shared, digest.size_bytes)?;
+    let mut temp = Temp::create(shared, Form::Plain.mode())?;
+    temp.write(bytes, digest.size_bytes)?;
+    place(temp, *digest)
 }
 
 /// Whether a blob is there and was seen to be right; a use of it.

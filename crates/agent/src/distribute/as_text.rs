@@ -9,7 +9,6 @@ use std::sync::Arc;
 
 use place::HostId;
 use stock::hosts::Host;
-use wire::Destination;
 
 use super::on_worker::execute;
 use super::{Run, TextState};
@@ -67,8 +66,7 @@ impl<'a> Run<'a> {
 
     /// Whether this is about a text and not what a compile of the source would have said.
     pub(super) fn is_worded_otherwise(&self, answer: &Answer) -> bool {
-        let is_message = |destination: &Destination| !matches!(destination, Destination::File(_));
-        let says = answer.outputs.iter().any(|(to, _)| is_message(to));
+        let says = answer.outputs.iter().any(|output| output.is_message());
         self.by_text.is_some() && (says || answer.wait_status != 0)
     }
 }

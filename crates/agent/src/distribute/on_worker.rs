@@ -113,8 +113,8 @@ impl<'a> Run<'a> {
             return Verdict::Local(Why::TextMessages.into());
         }
         let mut messages = answer.outputs.iter();
-        let is_as_here = messages.all(|(destination, bytes)| {
-            *destination != Destination::Stderr || self.speech.fits(bytes)
+        let is_as_here = messages.all(|output| {
+            output.destination != Destination::Stderr || self.speech.fits(&output.bytes)
         });
         if !is_as_here && self.job.settings.fallback {
             return Verdict::Local(Why::TerminalDiffers.into());

@@ -8,6 +8,7 @@
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use reapi::{ActionResult, OutputText};
@@ -15,7 +16,7 @@ use store::{Digest, DigestFunction, Options, Store};
 use wire::{Destination, OutputFile};
 
 use super::prepare::Prepared;
-use super::result::Answer;
+use super::result::{Answer, OpenOutput, Output};
 
 /// How much is kept, unless `FARCC_CACHE_SIZE` says otherwise: the objects of some large projects.
 const SIZE_DEFAULT: u64 = 5 << 30;
@@ -157,34 +158,42 @@ impl Cache {
         self.store.writer(*digest).ok()
     }
 
-    /// Keeps an answer, if it is a success. Best effort: what cannot be kept is made again.
-    pub(crate) fn put(&self, prepared: &Prepared, answer: &Answer) {
+    /// Keeps an answer, if it is a success. Best effort: what cannot be kept is made again. Files that are kept are the
+    /// cache's from then on, so that nobody needs them in memory as well.
+    pub(crate) fn keep(&self, prepared: &Prepared, answer: &mut Answer) {
         if !prepared.may_be_kept || answer.wait_status != 0 {
             return;
         }
+        for output in std::mem::take(&mut answer.outputs) {
+            match self.take(&output) {
+                Some(open) => answer.open.push(open),
+                None => answer.outputs.push(output),
+            }
+        }
         let mut result = ActionResult::default();
         let path_of = |name: &OsStr| prepared.outputs.iter().find(|(_, known)| known == name);
-        for large in &answer.large {
-            let put = match large.is_kept {
+        for open in &answer.open {
+            let put = match open.is_kept {
                 true => Ok(()),
-                false => self.store.put_known(&large.digest, &large.file),
+                false => self.store.put_known(&open.digest, &open.file),
             };
-            let (Some((path, _)), Ok(())) = (path_of(&large.name), put) else {
+            let (Some((path, _)), Ok(())) = (path_of(&open.name), put) else {
                 return;
             };
-            result.files.push(file(path, large.digest));
+            result.files.push(file(path, open.digest));
         }
-        for (destination, bytes) in &answer.outputs {
-            match destination {
+        for output in &answer.outputs {
+            match &output.destination {
                 Destination::File(name) => {
-                    let put = self.store.put(self.function, bytes);
-                    let (Some((path, _)), Ok(digest)) = (path_of(name), put) else {
+                    let (Some((path, _)), true) = (path_of(name), output.bytes.is_empty()) else {
+                        // It could not be taken in.
                         return;
                     };
-                    result.files.push(file(path, digest));
+                    let empty = Digest::of(self.function, b"");
+                    result.files.push(file(path, empty));
                 }
-                Destination::Stdout => result.stdout = text(bytes),
-                Destination::Stderr => result.stderr = text(bytes),
+                Destination::Stdout => result.stdout = text(&output.bytes),
+                Destination::Stderr => result.stderr = text(&output.bytes),
             }
         }
         if (result.stdout.raw.len() + result.stderr.raw.len()) as u64 > TEXT_BYTES_MAX {
@@ -192,6 +201,31 @@ impl Cache {
         }
         result.files.sort_by(|a, b| a.path.cmp(&b.path));
         let _best_effort = self.store.put_action(&prepared.digest, &result.encode());
+    }
+}
+
+impl Cache {
+    /// Takes a file in; what it is then. `None` if there is no room for it, or nothing in it.
+    fn take(&self, output: &Output) -> Option<OpenOutput> {
+        let Destination::File(name) = &output.destination else {
+            return None;
+        };
+        if output.bytes.is_empty() {
+            return None;
+        }
+        let digest = match output.digest {
+            Some(digest) => {
+                self.store.put_hashed(&digest, &output.bytes).ok()?;
+                digest
+            }
+            None => self.store.put(self.function, &output.bytes).ok()?,
+        };
+        Some(OpenOutput {
+            name: name.clone(),
+            file: Arc::new(self.open_output(&digest)?),
+            digest,
+            is_kept: true,
+        })
     }
 }
 

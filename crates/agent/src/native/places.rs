@@ -140,7 +140,7 @@ impl Places {
         {
             return Ok(Arc::clone(known));
         }
-        let way = way(path)?;
+        let way = self.way_of_file(path)?;
         let unreadable = |error: io::Error| NoPlace::Unreadable {
             path: path.to_owned(),
             why: error.to_string(),
@@ -152,7 +152,7 @@ impl Places {
         }
         let digest = match self.digests.get(&seen) {
             Some(digest) => *digest,
-            None => hash(self.function, &mut file).map_err(unreadable)?,
+            None => hash(self.function, &mut file, seen.size).map_err(unreadable)?,
         };
         let after = file.metadata().map_err(unreadable)?;
         if stamp(&after) != seen || digest.size_bytes != seen.size {
@@ -175,6 +175,25 @@ impl Places {
                 .insert(path.as_os_str().into(), Arc::clone(&placed));
         }
         Ok(placed)
+    }
+
+    /// The way to a file: most headers of a directory are found by the way to it.
+    fn way_of_file(&mut self, path: &Path) -> Result<Way, NoPlace> {
+        let (Some(dir), Some(name)) = (path.parent(), path.file_name()) else {
+            return way(path);
+        };
+        let Ok(seen) = fs::metadata(dir) else {
+            return way(path);
+        };
+        let to_dir = self.directory(dir, Some(&seen))?;
+        let place = to_dir.place.join(name);
+        if fs::read_link(&place).is_ok() {
+            return way(path);
+        }
+        Ok(Way {
+            place,
+            ..to_dir.as_ref().clone()
+        })
     }
 
     /// Forgets everything.
@@ -215,9 +234,12 @@ impl Walker for Way {
     }
 }
 
-fn hash(function: DigestFunction, file: &mut File) -> io::Result<Digest> {
+/// Hashes a file that should have so many bytes.
+fn hash(function: DigestFunction, file: &mut File, bytes: u64) -> io::Result<Digest> {
     let mut hasher = Hasher::new(function);
-    let mut buffer = vec![0; READ_BYTES];
+    // Most headers are small, and a buffer has to be filled with zeros first. One byte more shows the end.
+    let piece = usize::try_from(bytes).map_or(READ_BYTES, |bytes| READ_BYTES.min(bytes + 1));
+    let mut buffer = vec![0; piece];
     loop {
         match file.read(&mut buffer) {
             Ok(0) => return Ok(hasher.finish()),
@@ -253,6 +275,37 @@ mod tests {
         assert_eq!(placed.way.links[0].target, Path::new("real"));
         assert_eq!(placed.digest, Digest::of(DigestFunction::Sha256, b"int x;"));
         assert!(!placed.is_executable);
+    }
+
+    #[test]
+    fn the_way_to_a_directory_holds_while_it_leads_there() {
+        let temp = tempfile::tempdir().unwrap();
+        let dir = fs::canonicalize(temp.path()).unwrap();
+        for (name, text) in [("one", "1"), ("two", "22")] {
+            fs::create_dir(dir.join(name)).unwrap();
+            fs::write(dir.join(name).join("x.h"), text).unwrap();
+            fs::write(dir.join(name).join("y.h"), text).unwrap();
+            symlink("y.h", dir.join(name).join("z.h")).unwrap();
+        }
+        let link = dir.join("link");
+        symlink("one", &link).unwrap();
+        let mut places = Places::new(DigestFunction::Sha256);
+        let mut find = |name: &str| {
+            let path = link.join(name);
+            let placed = places.file(&path, seen(&path)).unwrap();
+            // Whatever was known before, it is what a walk from the root would find.
+            let walked = way(&path).unwrap();
+            assert_eq!(placed.way.place, walked.place);
+            assert_eq!(placed.way.links, walked.links);
+            placed.way.place.clone()
+        };
+        assert_eq!(find("x.h"), dir.join("one/x.h"));
+        assert_eq!(find("y.h"), dir.join("one/y.h"));
+        assert_eq!(find("z.h"), dir.join("one/y.h"));
+        fs::remove_file(&link).unwrap();
+        symlink("two", &link).unwrap();
+        assert_eq!(find("y.h"), dir.join("two/y.h"));
+        assert_eq!(find("z.h"), dir.join("two/y.h"));
     }
 
     #[test]

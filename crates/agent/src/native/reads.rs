@@ -20,9 +20,9 @@ use bytes::Bytes;
 use cmdline::Family;
 use reapi::{Command, OutputKind, OutputPath};
 use scan::FileName;
-use wire::Destination;
 
 use super::prepare::{Order, Prepared};
+use super::result::Output;
 use super::whole::WhyNot;
 use crate::scanning::Found;
 
@@ -109,19 +109,15 @@ impl Reads {
 impl Prepared {
     /// The first file that the compiler has read, by its own word, and the scan did not find. `listed` is the list that
     /// is for us alone, `outputs` are what came back.
-    pub(crate) fn unexpected(
-        &self,
-        listed: Option<&Bytes>,
-        outputs: &[(Destination, Bytes)],
-    ) -> Option<PathBuf> {
+    pub(crate) fn unexpected(&self, listed: Option<&Bytes>, outputs: &[Output]) -> Option<PathBuf> {
         // With a precompiled header the list names what that was made of.
         let reads = self.reads.as_ref().filter(|_| !self.uses_precompiled)?;
         let names = match &reads.list {
             List::Ours(Family::Clang) => lines(listed?),
             List::Ours(Family::Gcc) => cmdline::prerequisites(listed?),
             List::Asked(name) => {
-                let is_it = |(destination, _): &&(Destination, Bytes)| matches!(destination, Destination::File(path) if path == name);
-                cmdline::prerequisites(&outputs.iter().find(is_it)?.1)
+                let asked = outputs.iter().find(|output| output.is_file(name));
+                cmdline::prerequisites(&asked?.bytes)
             }
         };
         let is_meant_otherwise = |path: &Path| {

@@ -32,9 +32,18 @@ const LARGE_BYTES_MIN: u64 = 4 << 20;
 /// Exit codes from here on tell of signals.
 const SIGNAL_CODE_MIN: i32 = 128;
 
-/// A large output.
+/// An output, or what the compiler has said.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Output {
+    pub(crate) destination: Destination,
+    pub(crate) bytes: Bytes,
+    /// What the bytes are, if they were hashed on their way here.
+    pub(crate) digest: Option<Digest>,
+}
+
+/// An output that is in a file.
 #[derive(Debug, Clone)]
-pub(crate) struct LargeOutput {
+pub(crate) struct OpenOutput {
     /// As the user names it.
     pub(crate) name: OsString,
     pub(crate) file: Arc<File>,
@@ -49,9 +58,9 @@ pub(crate) struct Answer {
     /// As `wait` tells it.
     pub(crate) wait_status: i32,
     /// Where the bytes belong; messages last.
-    pub(crate) outputs: Vec<(Destination, Bytes)>,
-    /// Files that are large.
-    pub(crate) large: Vec<LargeOutput>,
+    pub(crate) outputs: Vec<Output>,
+    /// What is large or is in the cache already.
+    pub(crate) open: Vec<OpenOutput>,
     /// The compile failed for a file that it did not find.
     pub(crate) misses_file: bool,
     /// It has read a file that the scan did not find.
@@ -74,18 +83,22 @@ pub(crate) async fn fetch(
 ) -> Result<Answer, NoResult> {
     let cache = cache.filter(|_| prepared.may_be_kept && result.exit_code == 0);
     let mut outputs = Vec::with_capacity(result.files.len() + 2);
-    let mut large = Vec::new();
+    let mut open = Vec::new();
     for (path, name) in &prepared.outputs {
         let Some(file) = result.files.iter().find(|file| file.path == *path) else {
             continue;
         };
         if file.digest.size_bytes >= LARGE_BYTES_MIN {
             let name = name.clone();
-            large.push(fetch_large(worker, file, name, cache).await?);
+            open.push(fetch_large(worker, file, name, cache).await?);
             continue;
         }
-        let bytes = contents(worker, file).await?;
-        outputs.push((Destination::File(name.clone()), bytes));
+        let (bytes, is_hashed) = contents(worker, file).await?;
+        outputs.push(Output {
+            destination: Destination::File(name.clone()),
+            bytes,
+            digest: is_hashed.then_some(file.digest),
+        });
     }
     let stdout = text(worker, &result.stdout).await?;
     let stderr = text(worker, &result.stderr).await?;
@@ -93,7 +106,7 @@ pub(crate) async fn fetch(
     let unexpected = prepared.unexpected(listed.as_ref(), &outputs);
     let mut answer = answer(result.exit_code, outputs, stdout, stderr);
     answer.unexpected = unexpected;
-    answer.large = large;
+    answer.open = open;
     Ok(answer)
 }
 
@@ -102,13 +115,13 @@ async fn fetch_large(
     output: &reapi::OutputFile,
     name: OsString,
     cache: Option<&Cache>,
-) -> Result<LargeOutput, NoResult> {
+) -> Result<OpenOutput, NoResult> {
     let digest = output.digest;
     let is_here = output.contents.len() as u64 == digest.size_bytes;
     if let Some(cache) = cache.filter(|_| !is_here)
         && let Some(file) = fetch_into(cache, worker, &digest).await?
     {
-        return Ok(LargeOutput {
+        return Ok(OpenOutput {
             name,
             file: Arc::new(file),
             digest,
@@ -131,7 +144,7 @@ async fn fetch_large(
         // It is what its digest says, and stays so: whoever keeps it need not hash it again.
         sys::seal(&file).map_err(no_room)?;
     }
-    Ok(LargeOutput {
+    Ok(OpenOutput {
         name,
         file: Arc::new(file),
         digest,
@@ -174,23 +187,24 @@ async fn listed(
         return Ok(None);
     };
     match result.files.iter().find(|file| file.path == path) {
-        Some(file) => contents(worker, file).await.map(Some),
+        Some(file) => Ok(Some(contents(worker, file).await?.0)),
         None => Ok(None),
     }
 }
 
-async fn contents(worker: &Worker, file: &reapi::OutputFile) -> Result<Bytes, NoResult> {
+/// The bytes of an output, and whether they were hashed.
+async fn contents(worker: &Worker, file: &reapi::OutputFile) -> Result<(Bytes, bool), NoResult> {
     if file.contents.len() as u64 == file.digest.size_bytes {
-        Ok(file.contents.clone())
+        Ok((file.contents.clone(), false))
     } else {
-        worker.fetch(&file.digest).await
+        Ok((worker.fetch(&file.digest).await?, true))
     }
 }
 
 /// Puts an answer together.
 pub(crate) fn answer(
     exit_code: i32,
-    mut outputs: Vec<(Destination, Bytes)>,
+    mut outputs: Vec<Output>,
     stdout: Bytes,
     stderr: Bytes,
 ) -> Answer {
@@ -200,7 +214,11 @@ pub(crate) fn answer(
             .any(|words| memchr::memmem::find(&stderr, words).is_some());
     for (destination, bytes) in [(Destination::Stdout, stdout), (Destination::Stderr, stderr)] {
         if !bytes.is_empty() {
-            outputs.push((destination, bytes));
+            outputs.push(Output {
+                destination,
+                bytes,
+                digest: None,
+            });
         }
     }
     let was_killed = exit_code >= SIGNAL_CODE_MIN;
@@ -211,7 +229,7 @@ pub(crate) fn answer(
             exit_code << 8
         },
         outputs,
-        large: Vec::new(),
+        open: Vec::new(),
         misses_file,
         unexpected: None,
         was_killed,
@@ -226,28 +244,40 @@ async fn text(worker: &Worker, text: &OutputText) -> Result<Bytes, NoResult> {
     }
 }
 
+impl Output {
+    /// Whether it is the file that the user names so.
+    pub(crate) fn is_file(&self, name: &OsStr) -> bool {
+        matches!(&self.destination, Destination::File(path) if path == name)
+    }
+
+    /// Whether it is something that the compiler has said.
+    pub(crate) fn is_message(&self) -> bool {
+        !matches!(self.destination, Destination::File(_))
+    }
+}
+
 impl Answer {
     /// The outputs as open files, in the form that the shim wants.
     ///
     /// # Errors
     /// No memory.
     pub(crate) fn files(&self) -> std::io::Result<(Vec<OutputFile>, Vec<File>)> {
-        let count = self.large.len() + self.outputs.len();
+        let count = self.open.len() + self.outputs.len();
         let (mut outputs, mut files) = (Vec::with_capacity(count), Vec::with_capacity(count));
         // Messages last: what cannot be put in place is compiled here, where all is said again.
-        for large in &self.large {
+        for open in &self.open {
             outputs.push(OutputFile {
-                destination: Destination::File(large.name.clone()),
-                len: large.digest.size_bytes,
+                destination: Destination::File(open.name.clone()),
+                len: open.digest.size_bytes,
             });
-            files.push(large.file.try_clone()?);
+            files.push(open.file.try_clone()?);
         }
-        for (destination, bytes) in &self.outputs {
+        for output in &self.outputs {
             let mut file = sys::memory_file("output")?;
-            file.write_all(bytes)?;
+            file.write_all(&output.bytes)?;
             outputs.push(OutputFile {
-                destination: destination.clone(),
-                len: bytes.len() as u64,
+                destination: output.destination.clone(),
+                len: output.bytes.len() as u64,
             });
             files.push(file);
         }
@@ -256,16 +286,15 @@ impl Answer {
 
     /// Bytes of all outputs.
     pub(crate) fn len(&self) -> u64 {
-        let small = self.outputs.iter().map(|(_, bytes)| bytes.len() as u64);
-        small
-            .chain(self.large.iter().map(|large| large.digest.size_bytes))
-            .sum()
+        let in_memory = self.outputs.iter().map(|output| output.bytes.len() as u64);
+        let open = self.open.iter().map(|output| output.digest.size_bytes);
+        in_memory.chain(open).sum()
     }
 
     /// Whether the main output is among the files.
     pub(crate) fn has(&self, name: &OsStr) -> bool {
-        let is_it = |(destination, _): &(Destination, Bytes)| matches!(destination, Destination::File(path) if path == name);
-        self.outputs.iter().any(is_it) || self.large.iter().any(|large| large.name == name)
+        self.outputs.iter().any(|output| output.is_file(name))
+            || self.open.iter().any(|output| output.name == name)
     }
 }
 

@@ -48,8 +48,6 @@ enum Work {
         text: TextFile,
         answer: oneshot::Sender<Result<Prepared, WhyNot>>,
     },
-    /// Keep a result.
-    Keep(Arc<Prepared>, Answer),
 }
 
 /// The thread, started when the first job needs it.
@@ -122,10 +120,18 @@ impl PrepareService {
         }
     }
 
-    /// Keeps a result for later compiles, as far as that is possible.
-    pub(crate) fn keep(&self, prepared: Arc<Prepared>, answer: Answer) {
-        // A thread that is gone keeps nothing.
-        drop(self.work().send(Work::Keep(prepared, answer)));
+    /// Keeps a result for later compiles, as far as that is possible; the same result, whose files may be the cache's
+    /// now. It is hashed and written elsewhere than in the event loop.
+    pub(crate) async fn keep(&self, prepared: Arc<Prepared>, answer: Answer) -> Answer {
+        let Some(cache) = self.cache().cloned() else {
+            return answer;
+        };
+        let mut kept = answer.clone();
+        let keeping = tokio::task::spawn_blocking(move || {
+            cache.keep(&prepared, &mut kept);
+            kept
+        });
+        keeping.await.unwrap_or(answer)
     }
 
     /// Where results are kept. Open once something was prepared.
@@ -220,11 +226,6 @@ impl Desk {
                 text,
                 answer,
             } => drop(answer.send(self.prepare_text(&order, &text))),
-            Work::Keep(prepared, answer) => {
-                if let Some(cache) = &self.cache {
-                    cache.put(&prepared, &answer);
-                }
-            }
         }
     }
 

@@ -16,7 +16,6 @@ use reapi::client::{BatchedBlob, CallError, Client, Executed, Wanted};
 use reapi::{ExecutionMetadata, MerkleTree, Stage};
 use store::Digest;
 use tokio::sync::OnceCell;
-use wire::Destination;
 
 use super::packed::PackedFiles;
 use super::prepare::{Prepared, Source};
@@ -127,17 +126,16 @@ impl Worker {
         let executed = self.execute(&probe.prepared, traffic, |_| {}).await?;
         let answer = fetch(self, &probe.prepared, &executed.result, None).await?;
         if answer.wait_status != 0 {
-            let said = answer.outputs.iter().map(|(_, bytes)| bytes);
+            let said = answer.outputs.iter().map(|output| &output.bytes);
             let said = said
                 .map(|bytes| String::from_utf8_lossy(bytes))
                 .collect::<String>();
             let said = said.lines().next().unwrap_or_default().to_owned();
             return Ok(Err(format!("the compiler does not run there ({said})")));
         }
-        let is_object = |it: &(Destination, Bytes)| matches!(it.0, Destination::File(_));
-        let object = answer.outputs.iter().find(|it| is_object(it));
+        let object = answer.outputs.iter().find(|output| !output.is_message());
         match object {
-            Some((_, bytes)) if *bytes == probe.object => Ok(Ok(())),
+            Some(object) if object.bytes == probe.object => Ok(Ok(())),
             _ => Ok(Err(
                 "the compiler makes another object there than here".to_owned()
             )),

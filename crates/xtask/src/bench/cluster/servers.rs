@@ -123,6 +123,8 @@ impl Drop for Daemon {
         if let Some(group) = group {
             let _gone = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
         }
+        // It may not have come to having a group.
+        let _gone = self.child.kill();
         let _gone = self.child.wait();
     }
 }
@@ -158,7 +160,7 @@ impl Site<'_> {
             .args(["-c", ControlGroup::ENTER])
             .arg(self.group.list())
             .args(self.network.enter())
-            .args(["taskset", "-c", SERVERS_CORE])
+            .args(["taskset", "-c", SERVERS_CORE, "setsid"])
             .arg(program);
         command
     }
@@ -269,9 +271,9 @@ impl Site<'_> {
     }
 }
 
-/// Starts a program in the background, with its words in a file.
+/// Starts a program in the background, with its words in a file. The command gives it a session, and so a group of
+/// processes: with `setsid`, which stays the same process as long as it is no leader of a group yet.
 pub(super) fn start(mut command: Command, log: PathBuf) -> Result<Daemon, String> {
-    use std::os::unix::process::CommandExt as _;
     let text = format!("{command:?}");
     let failed = |error: io::Error| format!("cannot start {text}: {error}");
     let file = fs::File::create(&log).map_err(failed)?;
@@ -279,7 +281,6 @@ pub(super) fn start(mut command: Command, log: PathBuf) -> Result<Daemon, String
         .stdin(Stdio::null())
         .stdout(file.try_clone().map_err(failed)?)
         .stderr(file)
-        .process_group(0)
         .spawn()
         .map_err(failed)?;
     Ok(Daemon { child, log })
