@@ -23,6 +23,10 @@ use crate::toolchain::Toolchains;
 /// found and hashed.
 const PREPARE_TIMEOUT: Duration = Duration::from_secs(60);
 
+/// How long a job whose result is there waits for it to be kept. A disk that needs longer does not answer at all, and
+/// nothing is kept any more.
+const KEEP_TIMEOUT: Duration = Duration::from_secs(10);
+
 /// Digests of toolchains' files, so that the next agent need not read them again.
 const DIGESTS_FILE: &str = "toolchain-digests";
 
@@ -123,15 +127,22 @@ impl PrepareService {
     /// Keeps a result for later compiles, as far as that is possible; the same result, whose files may be the cache's
     /// now. It is hashed and written elsewhere than in the event loop.
     pub(crate) async fn keep(&self, prepared: Arc<Prepared>, answer: Answer) -> Answer {
-        let Some(cache) = self.cache().cloned() else {
+        let Some(cache) = self.cache().filter(|_| self.complaint().is_none()) else {
             return answer;
         };
+        let cache = cache.clone();
         let mut kept = answer.clone();
         let keeping = tokio::task::spawn_blocking(move || {
             cache.keep(&prepared, &mut kept);
             kept
         });
-        keeping.await.unwrap_or(answer)
+        let Ok(kept) = timeout(KEEP_TIMEOUT, keeping).await else {
+            let seconds = KEEP_TIMEOUT.as_secs();
+            let why = format!("results are not kept: the disk has not answered for {seconds} s");
+            let _first = self.complaint.set(why);
+            return answer;
+        };
+        kept.unwrap_or(answer)
     }
 
     /// Where results are kept. Open once something was prepared.
