@@ -44,6 +44,9 @@ Tasks:
   bench ratchet [--accept]
                     instructions, allocations, bytes and sizes that may not grow unnoticed
   bench handover    how long a freed slot stays empty while jobs wait, beside stock distcc
+  bench scan COMPILE_COMMANDS_JSON [--sample N] [--scan-deps PROGRAM]
+                    what a scan costs (first, text changed, directive changed), beside `gcc -E` and
+                    `clang-scan-deps`; the same as scan-check
   bench server      what one job costs a server, with and without its sandbox, beside stock distccd
   bench native COMPILE_COMMANDS_JSON [--sample N] [--add OPTIONS]
                     what one compile on a worker costs the client, beside stock distcc
@@ -78,6 +81,8 @@ fn main() -> ExitCode {
         ["bench", "ratchet", ref rest @ ..] => bench::ratchet::run(rest),
         ["bench", "handover"] => bench::handover::run(),
         ["bench", "server"] => bench::server::run(),
+        // What a scan costs is measured with what it finds: who scans fast and wrong is not fast.
+        ["bench", "scan", ref rest @ ..] => scan_check::run(rest),
         ["bench", "native", ref rest @ ..] => bench::native::run(rest),
         ["bench", "worker"] => bench::worker::run_cost(),
         ["bench", "worker-load", ref rest @ ..] => bench::worker::run_load(rest),

@@ -65,7 +65,7 @@ pub(crate) fn run(words: &[&str]) -> Result<(), String> {
     use_release_programs()?;
     let place = Workspace::new();
     let stage = set_stage(&ask, &place)?;
-    let mut report = Report::new(describe(&ask, &stage));
+    let mut report = Report::new(describe(&ask, words, &stage));
     report.print_head();
     let mut failures = Vec::new();
     for _ in 0..ask.rounds {
@@ -128,7 +128,7 @@ fn set_stage(ask: &Ask, place: &Workspace) -> Result<Stage, String> {
     })
 }
 
-fn describe(ask: &Ask, stage: &Stage) -> Tree {
+fn describe(ask: &Ask, words: &[&str], stage: &Stage) -> Tree {
     let times = || {
         stage
             .units
@@ -137,6 +137,7 @@ fn describe(ask: &Ask, stage: &Stage) -> Tree {
     };
     Tree {
         name: tree_name(&ask.database),
+        command: command_line(ask, words),
         units: stage.units.len(),
         clients: ask.clients,
         client_core: ask.client_core,
@@ -155,6 +156,24 @@ fn tree_name(database: &Path) -> String {
         || "units".into(),
         |name| name.to_string_lossy().into_owned(),
     )
+}
+
+/// What was asked for, without where the database lies.
+fn command_line(ask: &Ask, words: &[&str]) -> String {
+    let mut line = "cargo xtask bench cluster".to_owned();
+    for word in words {
+        let is_database = Path::new(word) == ask.database;
+        let shown = match ask.database.file_name() {
+            Some(name) if is_database => name.to_string_lossy(),
+            _ => (*word).into(),
+        };
+        line.push(' ');
+        match shown.contains(' ') {
+            true => line.extend(["'", &shown, "'"]),
+            false => line.push_str(&shown),
+        }
+    }
+    line
 }
 
 /// The slots of each server.
@@ -207,5 +226,15 @@ mod tests {
         ] {
             assert_eq!(tree_name(Path::new(database)), expect, "{database}");
         }
+    }
+
+    #[test]
+    fn a_report_says_how_it_was_made_and_nothing_of_where() {
+        let words = ["/home/me/z3.json", "--add", "-O0 -g", "--slots", "64"];
+        let ask = Ask::read(&words).unwrap();
+        assert_eq!(
+            command_line(&ask, &words),
+            "cargo xtask bench cluster z3.json --add '-O0 -g' --slots 64"
+        );
     }
 }

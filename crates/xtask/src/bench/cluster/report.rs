@@ -16,6 +16,8 @@ const ADDED_PERCENTS: [usize; 6] = [50, 75, 90, 95, 99, 100];
 pub(super) struct Tree {
     /// The database, without where it is.
     pub(super) name: String,
+    /// What measures it again, from the directory of the database.
+    pub(super) command: String,
     /// Of each client's.
     pub(super) units: usize,
     /// Machines that build all of them at the same time.
@@ -219,11 +221,12 @@ impl Report {
     pub(super) fn to_markdown(&self) -> String {
         let (tree, units) = (&self.tree, self.tree.built());
         let mut text = format!(
-            "# {}\n\n{} units, {:.0} ms of compile each, the longest {:.1} s{}. CPU and bytes per unit, medians of {} \
+            "# {}\n\n`{}`\n\n{} units, {:.0} ms of compile each, the longest {:.1} s{}. CPU and bytes per unit, medians of {} \
              rounds. Clients on {}.\n\n\
              | slots | peer | build | wall | by bound | units/s | client | build tool | servers | busy | sent | \
              memory | added, median | added, 95 % |\n|---|---|---|---|---|---|---|---|---|---|---|---|---|---|\n",
             tree.name,
+            tree.command,
             tree.units,
             tree.compile.as_secs_f64() * 1000.0 / as_f64(tree.units),
             tree.longest.as_secs_f64(),
@@ -297,6 +300,7 @@ impl Report {
         });
         json!({
             "tree": self.tree.name,
+            "command": self.tree.command,
             "units": self.tree.units,
             "clients": self.tree.clients,
             "client_core_percent": self.tree.client_core,
@@ -371,6 +375,7 @@ mod tests {
     fn clients_share_the_slots() {
         let tree = |clients| Tree {
             name: String::new(),
+            command: String::new(),
             units: 100,
             clients,
             client_core: 100,
