@@ -153,15 +153,19 @@ pub(super) fn build_worker() -> Result<PathBuf, String> {
 }
 
 impl Site<'_> {
-    /// A command at the servers' end, in their control group and on their core.
+    /// A command at the servers' end, in their control group and on their core, with a group of processes of its own. All
+    /// servers are in one session: with one for each, which share the core by sessions, a changed GTK was at 1.14 to 1.17
+    /// of the bound instead of 1.10.
     pub(super) fn command(&self, program: &Path) -> Command {
+        use std::os::unix::process::CommandExt as _;
         let mut command = self.place.command("/bin/sh");
         command
             .args(["-c", ControlGroup::ENTER])
             .arg(self.group.list())
             .args(self.network.enter())
-            .args(["taskset", "-c", SERVERS_CORE, "setsid"])
-            .arg(program);
+            .args(["taskset", "-c", SERVERS_CORE])
+            .arg(program)
+            .process_group(0);
         command
     }
 
@@ -271,8 +275,8 @@ impl Site<'_> {
     }
 }
 
-/// Starts a program in the background, with its words in a file. The command gives it a session, and so a group of
-/// processes: with `setsid`, which stays the same process as long as it is no leader of a group yet.
+/// Starts a program in the background, with its words in a file. The command gives it a group of processes: by itself, or
+/// with `setsid`, which stays the same process as long as it is no leader of a group yet.
 pub(super) fn start(mut command: Command, log: PathBuf) -> Result<Daemon, String> {
     let text = format!("{command:?}");
     let failed = |error: io::Error| format!("cannot start {text}: {error}");
