@@ -202,9 +202,7 @@ impl Cache {
         result.files.sort_by(|a, b| a.path.cmp(&b.path));
         let _best_effort = self.store.put_action(&prepared.digest, &result.encode());
     }
-}
 
-impl Cache {
     /// Takes a file in; what it is then. `None` if there is no room for it, or nothing in it.
     fn take(&self, output: &Output) -> Option<OpenOutput> {
         let Destination::File(name) = &output.destination else {

@@ -127,10 +127,9 @@ impl PrepareService {
     /// Keeps a result for later compiles, as far as that is possible; the same result, whose files may be the cache's
     /// now. It is hashed and written elsewhere than in the event loop.
     pub(crate) async fn keep(&self, prepared: Arc<Prepared>, answer: Answer) -> Answer {
-        let Some(cache) = self.cache().filter(|_| self.complaint().is_none()) else {
+        let Some(cache) = self.cache().filter(|_| self.complaint().is_none()).cloned() else {
             return answer;
         };
-        let cache = cache.clone();
         let mut kept = answer.clone();
         let keeping = tokio::task::spawn_blocking(move || {
             cache.keep(&prepared, &mut kept);
@@ -138,8 +137,12 @@ impl PrepareService {
         });
         let Ok(kept) = timeout(KEEP_TIMEOUT, keeping).await else {
             let seconds = KEEP_TIMEOUT.as_secs();
-            let why = format!("results are not kept: the disk has not answered for {seconds} s");
-            let _first = self.complaint.set(why);
+            let settings = self.cache.as_ref();
+            let dir = settings.map_or("the cache".into(), |it| it.dir.display().to_string());
+            let _first = self.complaint.set(format!(
+                "results are not kept until the agent is started again: {dir} has not answered for {seconds} s \
+                 (FARCC_CACHE_DIR names another place)"
+            ));
             return answer;
         };
         kept.unwrap_or(answer)

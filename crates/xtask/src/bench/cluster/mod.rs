@@ -158,10 +158,15 @@ fn tree_name(database: &Path) -> String {
     )
 }
 
-/// What was asked for, without where the database lies.
+/// What was asked for, without where the database lies and where logs go.
 fn command_line(ask: &Ask, words: &[&str]) -> String {
     let mut line = "cargo xtask bench cluster".to_owned();
-    for word in words {
+    let mut words = words.iter();
+    while let Some(word) = words.next() {
+        if *word == "--keep" {
+            words.next();
+            continue;
+        }
         let is_database = Path::new(word) == ask.database;
         let shown = match ask.database.file_name() {
             Some(name) if is_database => name.to_string_lossy(),
@@ -230,7 +235,15 @@ mod tests {
 
     #[test]
     fn a_report_says_how_it_was_made_and_nothing_of_where() {
-        let words = ["/home/me/z3.json", "--add", "-O0 -g", "--slots", "64"];
+        let words = [
+            "/home/me/z3.json",
+            "--add",
+            "-O0 -g",
+            "--keep",
+            "/tmp/me",
+            "--slots",
+            "64",
+        ];
         let ask = Ask::read(&words).unwrap();
         assert_eq!(
             command_line(&ask, &words),
